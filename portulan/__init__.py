@@ -1,0 +1,30 @@
+"""Chart a network: hosts, open ports, services, and the packets that prove each finding.
+
+Importing `portulan` costs nothing: each public name is loaded when first used.
+
+>>> import portulan
+>>> portulan.__version__.count(".")
+2
+"""
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from .api import Chart, open_chart, scan, scan_events
+
+__all__ = ["Chart", "__version__", "open_chart", "scan", "scan_events"]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from `portulan.api` on first use (PEP 562)."""
+    if name in __all__:
+        from . import api
+
+        return getattr(api, name)
+    raise AttributeError(f"module 'portulan' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
