@@ -30,7 +30,7 @@ class Event(msgspec.Struct, omit_defaults=True, kw_only=True, frozen=True):
 class Run(Event, tag="run"):
     """A run began: what was asked, how it is done and why."""
 
-    schema: int = msgspec.field(default=0)
+    schema: int
     id: str
     version: str
     argv: list[str]
