@@ -14,7 +14,7 @@ from __future__ import annotations
 import errno
 import struct
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from portulan.errors import UsageError
@@ -81,7 +81,7 @@ class Route:
     gateway: int | None
     """The router's address; None if the destination is on the link, or here."""
     source: int | None
-    """The address the kernel would send from; for IPv6 see `source_for`."""
+    """The address the kernel would send from; None if it varies, then `source_for` tells."""
     mtu: int
     """Bytes of the largest IP packet."""
     kind: str
@@ -188,6 +188,8 @@ class Routes:
 
         For IPv6 it depends on the destination (RFC 6724), not on the route alone.
         """
+        if route.loopback and route.source is None:
+            return destination
         if route.family == 4 or route.loopback or route.refused:
             return route.source
         index = route.index if _link_local(6, destination) else 0
@@ -200,13 +202,18 @@ class Routes:
     def _answer(self, kernel: Rtnetlink, stretch: tuple[int, int, int]) -> Route | None:
         if stretch not in self._answers:
             family, at, interface = stretch
-            first = self._edges[family][at]
+            edges = self._edges[family]
+            first = edges[at]
             if _link_local(family, first) and not interface:
                 raise UsageError(
                     "a link-local address needs its interface", text=address_text(first, family),
                     hint="write it with a zone, as in fe80::1%eth0, or choose one with -e",
                 )
-            self._answers[stretch] = self._route(family, _ask(kernel, family, first, interface))
+            route = self._route(family, _ask(kernel, family, first, interface))
+            if route and route.loopback and route.source == first and edges[at + 1] > first + 1:
+                # A whole prefix is local (AnyIP): each of its addresses answers for itself.
+                route = replace(route, source=None)
+            self._answers[stretch] = route
         return self._answers[stretch]
 
     def _route(self, family: int, answer: Answer | int) -> Route | None:
