@@ -1,0 +1,285 @@
+"""The machine that asks: which probe leaves when, how often, and what is known so far.
+
+A sweep walks the index space in the order of a keyed permutation, in passes: the first pass asks
+everything, each later one only what is still unanswered and overdue. It emits probe *indices and
+tries*; a probe kind turns them into frames, a socket driver into `connect()` calls.
+
+Silence to a first probe is not loss: a second try is always made, deeper ones only as far as an
+answer to a retry has shown that this path loses packets. A late answer counts whenever it comes.
+
+Contract: call `emit` until it returns None, then wait until `deadline(now)` or until something
+arrives, `feed` it, and begin again. Spurious calls are harmless. All times are ns of one clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from portulan.target.bitmap import Bitmap
+from portulan.target.permutation import Permutation, Shard
+from .pace import Pace, RoundTrip
+from .sentlog import SentLog
+from .verdict import NEXT_HOLD, Answers, Hold
+
+#: Positions permuted at once: large enough for vector speed, small enough for the cache.
+CHUNK: Final = 16_384
+#: Tries have a number in the probe itself (its source port), so there is a most.
+TRIES_MAX: Final = 16
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Emission:
+    """Probes to send now: their indices and the number of the try, from 1."""
+
+    index: NDArray[np.int64]
+    try_no: int
+    first: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Where a killed sweep takes up again: every earlier probe is answered or overdue."""
+
+    pass_no: int
+    position: int
+
+
+class Sweep:
+    """Ask every index in 0..size-1 of a shard, again where nothing answers."""
+
+    def __init__(
+        self, size: int, *, seed: int, shard: Shard | None = None, rate_pps: float = 0.0,
+        retries: int = 10, round_trip: RoundTrip | None = None,
+    ) -> None:
+        self._order = Permutation(max(size, 1), seed)
+        self._shard = shard or Shard(1, 1)
+        self._total = self._shard.size(size)
+        self.pace = Pace(rate_pps)
+        self.round_trip = round_trip or RoundTrip()
+        self.tries_max = min(1 + retries, TRIES_MAX)
+        self._answered = Bitmap(max(size, 1))
+        self._answers = 0
+        self._soft = np.empty(0, np.int64)
+        self._logs: list[SentLog] = [SentLog()]
+        self._cursor = 0
+        self._pass_base = 1
+        self._proven_try = 1
+        self._resumed_at = 0
+        self._chunk: tuple[NDArray[np.int64], NDArray[np.int64], int] = (
+            np.empty(0, np.int64), np.empty(0, np.int64), 0,
+        )
+        self.sent = 0
+        self.done = self._total == 0
+
+    # -- what is known ---------------------------------------------------------------------
+
+    @property
+    def total(self) -> int:
+        """How many probes a first pass has."""
+        return self._total
+
+    @property
+    def pass_no(self) -> int:
+        """The pass under way, from 1."""
+        return self._pass_base + len(self._logs) - 1
+
+    @property
+    def answered(self) -> int:
+        """How many probes are answered."""
+        return self._answers
+
+    def is_answered(self, index: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return which probes are answered."""
+        return self._answered.get(index)
+
+    @property
+    def tries_allowed(self) -> int:
+        """How deep tries go now: one beyond the deepest that ever brought an answer."""
+        return min(self.tries_max, max(2, self._proven_try + 1))
+
+    @property
+    def progress(self) -> float:
+        """How much is done, 0..1: answered probes plus what silent ones have behind them."""
+        if not self._total:
+            return 1.0
+        silent = self._total - self._answers
+        passes = max(2, self.tries_allowed)
+        behind = (self.pass_no - 1 + self._cursor / self._total) / passes
+        return min(1.0, (self._answers + silent * min(1.0, behind)) / self._total)
+
+    def mark(self, now: int) -> Mark:
+        """Return where to take up again if we were killed now."""
+        horizon = now - self.round_trip.wait_ns
+        for number, log in enumerate(self._logs):
+            overdue = max(log.overdue_until(horizon), 0 if number else self._resumed_at)
+            if overdue < self._total:
+                return Mark(self._pass_base + number, overdue)
+        return Mark(self.pass_no, self._cursor)
+
+    # -- taking up again -------------------------------------------------------------------
+
+    def resume(self, answers: Answers, mark: Mark) -> None:
+        """Take up a killed sweep before the first `emit`."""
+        self._settle(answers.index)
+        soft = answers.index[answers.soft]
+        self._soft = np.unique(soft)
+        if len(answers):
+            self._proven_try = max(1, int(answers.try_no.max()))
+        self._pass_base = min(mark.pass_no, self.tries_max)
+        self._cursor = self._resumed_at = mark.position
+        self.done = self.done or self._answers >= self._total
+
+    # -- asking ----------------------------------------------------------------------------
+
+    def emit(self, now: int, room: int) -> Emission | None:
+        """Return up to `room` probes to send at `now`, None if none may leave yet."""
+        if self.done:
+            return None
+        room = self.pace.allowance(now, room)
+        while room > 0 and not self.done:
+            index, position, at = self._chunk
+            if at < len(index):
+                end = min(at + room, len(index))
+                self._chunk = (index, position, end)
+                last = self._cursor if end == len(index) else int(position[end])
+                return Emission(index[at:end], self.pass_no, int(position[at]), last)
+            if not self._load(now) and not self._next_pass(now):
+                return None
+        return None
+
+    def _load(self, now: int) -> bool:
+        """Fetch the next stretch of the order that may be asked; False if there is none now."""
+        limit = self._total if len(self._logs) == 1 else self._overdue(self._logs[-2], now)
+        end = min(self._cursor + CHUNK, limit)
+        if self._cursor >= end:
+            return False
+        position = np.arange(self._cursor, end, dtype=np.int64)
+        index = self._order.forward(position * self._shard.count + (self._shard.number - 1))
+        if self._answers:
+            open_ = ~self._answered.get(index)
+            index, position = index[open_], position[open_]
+        if not len(index):
+            # Nothing to ask here: the log keeps the stretch, so that later passes see it as behind.
+            self._logs[-1].add(self._cursor, end, now, now)
+        self._cursor = end
+        self._chunk = (index, position, 0)
+        return True
+
+    def _next_pass(self, now: int) -> bool:
+        if self._cursor < self._total:
+            return False
+        if self.pass_no >= self.tries_allowed:
+            self.done = self._overdue(self._logs[-1], now) >= self._total
+            return False
+        self._logs.append(SentLog())
+        self._cursor = 0
+        return self._load(now)
+
+    def _overdue(self, log: SentLog, now: int) -> int:
+        """Return the position before which `log` waits for nothing any more.
+
+        A log without a row is that of a pass taken up at its very end.
+        """
+        if not len(log):
+            return self._total
+        return log.overdue_until(now - self.round_trip.wait_ns)
+
+    def sent_batch(self, emission: Emission, start_ns: int, end_ns: int) -> None:
+        """Note that an emission left between the two times."""
+        self._logs[-1].add(emission.first, emission.end, start_ns, end_ns)
+        self.sent += len(emission.index)
+        self.pace.spend(len(emission.index))
+
+    def deadline(self, now: int) -> int:
+        """Return when (ns) `emit` should be asked again if nothing arrives."""
+        if self.done:
+            return now
+        if self._chunk[2] < len(self._chunk[0]) or (
+            len(self._logs) == 1 and self._cursor < self._total
+        ):
+            return self.pace.ready_at(now)
+        wait = self.round_trip.wait_ns
+        if self._cursor < self._total:
+            left = self._logs[-2].next_after(now - wait)
+        elif self.pass_no < self.tries_allowed:
+            left = self._logs[-1].next_after(now - wait)
+        else:
+            left = self._logs[-1].last()
+        return self.pace.ready_at(now) if left is None else max(now, left + wait)
+
+    # -- learning --------------------------------------------------------------------------
+
+    def feed(self, answers: Answers) -> tuple[Answers, NDArray[np.int64]]:
+        """Take answers in; return those that are news, and their round trips in ns (-1 unknown)."""
+        if not len(answers):
+            return answers, np.empty(0, np.int64)
+        answers = answers.take(self._ours(answers.index))
+        # A firm answer goes before a soft one for the same probe in the same batch.
+        _, first = np.unique(answers.index * 2 + answers.soft, return_index=True)
+        answers = answers.take(first)
+        _, first = np.unique(answers.index, return_index=True)
+        answers = answers.take(first)
+        answers = answers.take(self._news(answers))
+        if not len(answers):
+            return answers, np.empty(0, np.int64)
+        self._settle(answers.index)
+        self._soft = np.union1d(
+            self._soft[~np.isin(self._soft, answers.index[~answers.soft])],
+            answers.index[answers.soft],
+        ) if len(self._soft) or answers.soft.any() else self._soft
+        rtt = self._round_trips(answers)
+        self.round_trip.feed(rtt[(rtt >= 0) & ~answers.soft])
+        self._proven_try = max(self._proven_try, int(answers.try_no.max()))
+        self.done = self.done or self._answers >= self._total
+        return answers, rtt
+
+    def _news(self, answers: Answers) -> NDArray[np.bool_]:
+        held = np.where(self._answered.get(answers.index), Hold.FIRM, Hold.NONE)
+        if len(self._soft):
+            held[np.isin(answers.index, self._soft)] = Hold.SOFT
+        arrives = np.where(answers.soft, Hold.SOFT, Hold.FIRM)
+        after = np.asarray(NEXT_HOLD, np.int64)[held, arrives]
+        news: NDArray[np.bool_] = after != held
+        return news
+
+    def settle(self, index: NDArray[np.int64]) -> None:
+        """Ask these probes no more (their host is known to be up, or ran out of time)."""
+        self._settle(index)
+        self.done = self.done or self._answers >= self._total
+
+    def _position(self, index: NDArray[np.int64]) -> NDArray[np.int64]:
+        return self._order.inverse(index)
+
+    def _ours(self, index: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Tell our shard's probes from others', whose replies reach the same machine."""
+        if self._shard.count == 1:
+            return np.ones(len(index), np.bool_)
+        ours: NDArray[np.bool_] = (
+            self._position(index) % self._shard.count == self._shard.number - 1
+        )
+        return ours
+
+    def _settle(self, index: NDArray[np.int64]) -> None:
+        index = index[self._ours(index)]
+        index = index[~self._answered.get(index)]
+        self._answers += len(np.unique(index))
+        self._answered.set(index)
+
+    def _round_trips(self, answers: Answers) -> NDArray[np.int64]:
+        sent = self.sent_at(answers.index, answers.try_no)
+        return np.where(sent >= 0, np.maximum(answers.time_ns - sent, 0), -1)
+
+    def sent_at(self, index: NDArray[np.int64], try_no: NDArray[np.uint8]) -> NDArray[np.int64]:
+        """Return when (ns) each probe's given try left, -1 where unknown."""
+        position = self._position(index) // self._shard.count
+        time = np.full(len(index), -1, np.int64)
+        for number, log in enumerate(self._logs):
+            mine = try_no == self._pass_base + number
+            if mine.any():
+                time[mine] = log.time_of(position[mine])
+        return time

@@ -1,0 +1,242 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from portulan.scan.pace import RoundTrip
+from portulan.scan.sweep import Mark, Sweep
+from portulan.scan.verdict import Answers, State
+from portulan.target.permutation import Shard
+
+MS = 1_000_000
+
+
+class World:
+    """Virtual time: probes sent are answered by `reply(index, try_no)` after `rtt_ms`, or lost."""
+
+    def __init__(self, sweep, reply, *, rtt_ms=10, room=7, send_ns=1000):
+        self.sweep, self.reply, self.rtt_ns, self.room = sweep, reply, rtt_ms * MS, room
+        self.send_ns = send_ns
+        self.now = 0
+        self.flying = []
+        self.sent = []
+        self.news = []
+
+    def step(self):
+        while (emission := self.sweep.emit(self.now, self.room)) is not None:
+            start = self.now
+            self.now += self.send_ns
+            self.sweep.sent_batch(emission, start, self.now)
+            for index in emission.index.tolist():
+                self.sent.append((index, emission.try_no, start))
+                if (state := self.reply(index, emission.try_no)) is not None:
+                    self.flying.append((start + self.rtt_ns, index, emission.try_no, state))
+            self.deliver()
+        if self.sweep.done:
+            return
+        wake = self.sweep.deadline(self.now)
+        if self.flying:
+            wake = min(wake, min(self.flying)[0])
+        assert wake < self.now + 400_000 * MS
+        self.now = max(self.now, wake)
+        self.deliver()
+
+    def deliver(self):
+        due = sorted(item for item in self.flying if item[0] <= self.now)
+        self.flying = [item for item in self.flying if item[0] > self.now]
+        if due:
+            time, index, tries, state = zip(*due, strict=True)
+            fresh, rtt = self.sweep.feed(Answers.of(
+                np.array(index), state=np.array(state, np.uint8), reason=1,
+                time_ns=np.array(time), try_no=np.array(tries, np.uint8),
+            ))
+            columns = (fresh.index.tolist(), fresh.state.tolist(), rtt.tolist())
+            self.news += list(zip(*columns, strict=True))
+
+    def run(self, steps=100_000):
+        for _ in range(steps):
+            if self.sweep.done:
+                return self
+            self.step()
+        raise AssertionError("the sweep does not end")
+
+
+def test_all_answer_ends_after_one_pass_without_waiting():
+    world = World(Sweep(1000, seed=5), lambda index, try_no: State.OPEN).run()
+    assert sorted(index for index, *_ in world.news) == list(range(1000))
+    assert len(world.sent) == 1000
+    assert world.now < 100 * MS
+
+
+def test_round_trip_is_measured_per_probe():
+    world = World(Sweep(50, seed=5), lambda index, try_no: State.OPEN, rtt_ms=30).run()
+    assert {round(rtt / MS) for _, _, rtt in world.news} == {30}
+
+
+def test_silence_is_asked_twice_then_left():
+    world = World(Sweep(20, seed=1), lambda index, try_no: None).run()
+    assert sorted(index for index, *_ in world.sent) == sorted(list(range(20)) * 2)
+    first = {index: time for index, try_no, time in world.sent if try_no == 1}
+    second = {index: time for index, try_no, time in world.sent if try_no == 2}
+    assert min(second[index] - first[index] for index in range(20)) >= 1000 * MS
+
+
+def test_answer_to_a_retry_deepens_tries_by_one():
+    def reply(index, try_no):
+        return State.OPEN if index == 3 and try_no == 2 else None
+
+    world = World(Sweep(10, seed=1), reply).run()
+    tries = {i: sum(index == i for index, *_ in world.sent) for i in range(10)}
+    assert tries.pop(3) == 2
+    assert set(tries.values()) == {3}
+
+
+def test_retries_zero_asks_once():
+    world = World(Sweep(10, seed=1, retries=0), lambda index, try_no: None).run()
+    assert len(world.sent) == 10
+    assert world.now >= 1000 * MS
+
+
+def test_rate_cap_holds_in_every_window():
+    world = World(Sweep(500, seed=1, rate_pps=1000, retries=0), lambda i, t: State.CLOSED).run()
+    times = np.array([time for *_, time in world.sent])
+    for start in range(0, int(times.max()), 20 * MS):
+        assert ((times >= start) & (times < start + 20 * MS)).sum() <= 31
+    assert 450 * MS <= times.max() <= 520 * MS
+
+
+def test_first_firm_answer_wins_and_soft_gives_way():
+    sweep = Sweep(2, seed=1)
+    sweep.sent_batch(sweep.emit(0, 10), 0, 1)
+    one = np.array([0])
+    soft, _ = sweep.feed(Answers.of(one, state=State.FILTERED, reason=5, time_ns=5, soft=True))
+    assert soft.state.tolist() == [State.FILTERED]
+    again, _ = sweep.feed(Answers.of(one, state=State.FILTERED, reason=5, time_ns=6, soft=True))
+    assert not len(again)
+    late, _ = sweep.feed(Answers.of(one, state=State.OPEN, reason=1, time_ns=7))
+    assert late.state.tolist() == [State.OPEN]
+    reset, _ = sweep.feed(Answers.of(one, state=State.CLOSED, reason=2, time_ns=8))
+    assert not len(reset)
+    assert sweep.answered == 1
+
+
+def test_duplicates_in_one_batch_count_once_and_firm_is_preferred():
+    sweep = Sweep(2, seed=1)
+    sweep.emit(0, 10)
+    fresh, _ = sweep.feed(Answers.of(
+        np.array([1, 1, 1]), state=np.array([3, 1, 2], np.uint8), reason=1, time_ns=5,
+        soft=np.array([True, False, False]),
+    ))
+    assert fresh.index.tolist() == [1]
+    assert fresh.state.tolist() == [State.OPEN]
+
+
+def lossy(loss, seed):
+    rng = np.random.default_rng(seed)
+    return lambda index, try_no: State.OPEN if rng.random() >= loss else None
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    size=st.integers(1, 400), shards=st.integers(1, 5), seed=st.integers(0, 2**32),
+    room=st.integers(1, 64), loss=st.floats(0, 0.6), salt=st.integers(0, 999),
+)
+def test_shards_under_loss_ask_exactly_their_set(size, shards, seed, room, loss, salt):
+    asked, found = [], []
+    for number in range(1, shards + 1):
+        sweep = Sweep(size, seed=seed, shard=Shard(number, shards), retries=5)
+        world = World(sweep, lossy(loss, salt + number), room=room).run()
+        asked += [index for index, try_no, _ in world.sent if try_no == 1]
+        found += [index for index, *_ in world.news]
+        assert max((t for _, t, _ in world.sent), default=0) <= 6
+    assert sorted(asked) == list(range(size))
+    assert len(set(found)) == len(found)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    size=st.integers(1, 300), kill=st.integers(0, 400), seed=st.integers(0, 999),
+    loss=st.floats(0, 0.3),
+)
+def test_killed_anywhere_and_resumed_knows_the_truth(size, kill, seed, loss):
+    rng = np.random.default_rng(seed)
+    silent = set(range(0, size, 3))
+
+    def reply(index, try_no):
+        return State.OPEN if index not in silent and rng.random() >= loss else None
+
+    first = World(Sweep(size, seed=seed, rate_pps=2000, retries=8), reply)
+    for _ in range(kill):
+        if first.sweep.done:
+            break
+        first.step()
+    mark = first.sweep.mark(first.now)
+    known = Answers.of(
+        np.array([index for index, *_ in first.news], np.int64),
+        state=State.OPEN, reason=1, time_ns=0, try_no=max([1, *(t for _, t, _ in first.sent)]),
+    )
+    again = Sweep(size, seed=seed, rate_pps=2000, retries=8)
+    again.resume(known, mark)
+    second = World(again, reply)
+    second.now = first.now
+    second.run()
+    found = {index for index, *_ in first.news} | {index for index, *_ in second.news}
+    asked = {index for index, *_ in first.sent} | {index for index, *_ in second.sent}
+    assert asked == set(range(size))
+    assert not {i for i, *_ in first.news} & {i for i, *_ in second.news}
+    assert found <= set(range(size)) - silent
+    if not loss:
+        assert found == set(range(size)) - silent
+
+
+def test_resume_sends_little_more_than_an_undisturbed_run():
+    def reply(index, try_no):
+        return State.CLOSED if index % 2 else None
+
+    whole = len(World(Sweep(4000, seed=3, rate_pps=20_000), reply).run().sent)
+    for kill in range(0, 1200, 75):
+        first = World(Sweep(4000, seed=3, rate_pps=20_000), reply)
+        for _ in range(kill):
+            if not first.sweep.done:
+                first.step()
+        again = Sweep(4000, seed=3, rate_pps=20_000)
+        known = np.array([index for index, *_ in first.news], np.int64)
+        again.resume(
+            Answers.of(known, state=2, reason=2, time_ns=0), first.sweep.mark(first.now),
+        )
+        second = World(again, reply)
+        second.now = first.now
+        second.run()
+        assert len(first.sent) + len(second.sent) <= 1.3 * whole
+
+
+def test_mark_before_sending_is_the_beginning():
+    assert Sweep(10, seed=1).mark(0) == Mark(1, 0)
+
+
+def test_empty_space_is_done():
+    sweep = Sweep(0, seed=1)
+    assert sweep.done
+    assert sweep.emit(0, 5) is None
+
+
+def test_settled_probes_are_not_asked():
+    sweep = Sweep(100, seed=1, retries=0)
+    sweep.settle(np.arange(0, 90))
+    world = World(sweep, lambda i, t: None).run()
+    assert sorted(i for i, *_ in world.sent) == list(range(90, 100))
+
+
+def test_wait_follows_round_trips():
+    trip = RoundTrip()
+    assert trip.wait_ns == 1000 * MS
+    trip.feed(np.array([400 * MS] * 8))
+    assert 400 * MS < trip.wait_ns <= 1200 * MS
+    for _ in range(50):
+        trip.feed(np.array([1 * MS]))
+    assert trip.wait_ns == 100 * MS
+
+
+@pytest.mark.parametrize("retries", [0, 3, 99])
+def test_tries_stay_below_the_limit(retries):
+    assert Sweep(1, seed=1, retries=retries).tries_max == min(1 + retries, 16)
