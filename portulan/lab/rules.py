@@ -1,0 +1,85 @@
+"""A host's firewall and loss, as an nftables script, and what it makes of a port's state."""
+
+from __future__ import annotations
+
+from portulan.errors import PrivilegeError
+from portulan.lab.ports import Ranges, contains
+from portulan.lab.scenario import Host, Rule, Transport
+from portulan.record import PortState
+
+PRIORITY = -300
+"""Before connection tracking and routing, so that one chain sees what is for this host and what
+passes through; netfilter.org calls this place `raw`."""
+
+ANSWERS = {
+    "tcp-reset": "reject with tcp reset",
+    "port-unreachable": "reject with icmpx type port-unreachable",
+    "host-unreachable": "reject with icmpx type host-unreachable",
+    "admin-prohibited": "reject with icmpx type admin-prohibited",
+}
+PING = "icmp type echo-request drop\nicmpv6 type echo-request drop"
+
+
+def script(host: Host) -> str:
+    """Return the nftables script of a host, empty if it needs none.
+
+    Loss is drawn once for a packet that comes in, once for one that goes out; not on loopback.
+    """
+    incoming = [_loss(host.loss)] if host.loss else []
+    incoming += [] if host.ping else [PING]
+    incoming += [_line(rule, transport) for rule in host.rules for transport in rule.transports]
+    if not incoming:
+        return ""
+    outgoing = _loss(host.loss) if host.loss else ""
+    return (
+        "table inet lab {\n"
+        + _chain("in", "prerouting", 'iifname "lo" accept\n' + "\n".join(incoming))
+        + _chain("out", "postrouting", 'oifname "lo" accept\n' + outgoing)
+        + "}\n"
+    )
+
+
+def verdict(rules: list[Rule], port: int, protocol: Transport) -> PortState | None:
+    """Return the state that rules force upon a port, or None where they let packets through."""
+    for rule in rules:
+        if rule.action == "limit":
+            continue  # what stays below the rate goes on to the next rule
+        if protocol in rule.transports and contains(rule.ranges, port):
+            return _state(rule, protocol)
+    return None
+
+
+def _state(rule: Rule, protocol: Transport) -> PortState:
+    if rule.action == "drop":
+        return "filtered" if protocol == "tcp" else "open|filtered"
+    # As every scanner since nmap reads it: a reset, or port-unreachable to UDP, says closed;
+    # any other ICMP error comes from a filter.
+    closed = rule.answer == ("tcp-reset" if protocol == "tcp" else "port-unreachable")
+    return "closed" if closed else "filtered"
+
+
+def needs_nft() -> PrivilegeError:
+    """Return the error for a scenario with rules on a machine without `nft`."""
+    return PrivilegeError("this scenario has firewall rules or loss", right="nftables",
+                          grant="apt-get install nftables")
+
+
+def _chain(name: str, hook: str, body: str) -> str:
+    head = f"type filter hook {hook} priority {PRIORITY}; policy accept;"
+    return f"chain {name} {{\n{head}\n{body}\n}}\n"
+
+
+def _loss(share: float) -> str:
+    return f"numgen random mod 100000 < {round(share * 100_000)} drop"
+
+
+def _line(rule: Rule, transport: Transport) -> str:
+    match = f"meta l4proto {transport} {transport} dport {_ports(rule.ranges)}"
+    if rule.action == "limit":
+        return f"{match} limit rate over {rule.rate} burst {rule.burst} packets drop"
+    return f"{match} {'drop' if rule.action == 'drop' else ANSWERS[rule.answer]}"
+
+
+def _ports(ranges: Ranges) -> str:
+    spans = (str(low) if low == high else f"{low}-{high}" for low, high in ranges)
+    return "{ " + ", ".join(spans) + " }"
