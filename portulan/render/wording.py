@@ -1,0 +1,157 @@
+"""The words of a report, shared by terminal, text, Markdown and HTML: one fact, one phrase."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from portulan.record import Os, Port, Service
+from portulan.render.gather import Finding, Findings
+from portulan.target.ports import service_name
+
+STATE_ORDER = ("open", "open|filtered", "unfiltered", "filtered", "closed")
+"""Most telling first."""
+
+METHODS = {
+    "syn": "SYN scan",
+    "connect": "connect scan",
+    "udp": "UDP scan",
+    "ack": "ACK scan",
+    "null": "NULL scan",
+    "fin": "FIN scan",
+    "xmas": "Xmas scan",
+    "window": "Window scan",
+    "maimon": "Maimon scan",
+    "ping": "host discovery",
+}
+
+
+def plural(count: int, one: str, many: str = "") -> str:
+    """Return `1 host`, `65,536 hosts`."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def rtt(microseconds: int) -> str:
+    """Return a round-trip time in milliseconds, as precise as it is short; empty if unknown."""
+    if microseconds <= 0:
+        return ""
+    ms = microseconds / 1000
+    digits = 2 if ms < 10 else 1 if ms < 100 else 0
+    return f"{ms:.{digits}f} ms"
+
+
+def duration(seconds: float) -> str:
+    """Return `0.52 s`, `2 min 5 s`, `3 h 4 min`."""
+    if seconds < 59.95:
+        return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def guess(port: int, protocol: str) -> str:
+    """Return what usually runs on a port, marked as no finding: `http?`; empty if nothing does."""
+    name = service_name(port, protocol)
+    return f"{name}?" if name else ""
+
+
+def service(port: Port, found: Service | None) -> str:
+    """Return name, product and version of what was found, else the guess."""
+    if found is None:
+        return guess(port.port, port.protocol)
+    name = f"{found.name} (TLS)" if found.tls else found.name
+    info = f"({found.info})" if found.info else ""
+    return " ".join(part for part in (name, found.product, found.version, info) if part)
+
+
+def frames(port: Port) -> str:
+    """Return the evidence frame numbers: `3,4`."""
+    return ",".join(map(str, port.frames))
+
+
+def system(found: Os) -> str:
+    """Return what a host seems to run: `Debian Linux 6.x`."""
+    name = found.product or found.family
+    if found.vendor and found.vendor not in name:
+        name = f"{found.vendor} {name}"
+    return f"{name} {found.generation}".rstrip()
+
+
+def systems(host: Finding) -> list[str]:
+    """Return what a host seems to run and how sure that is: `Debian Linux 6.x (90%)`."""
+    return [
+        f"{system(found)} ({found.confidence:.0%})" if found.confidence else system(found)
+        for found in host.systems
+    ]
+
+
+def tally(counts: Counter[tuple[str, str]]) -> str:
+    """Return `998 closed/tcp, 1 filtered/udp`, most first."""
+    return ", ".join(f"{n:,} {state}/{proto}" for (proto, state), n in counts.most_common() if n)
+
+
+def rest(host: Finding) -> Counter[tuple[str, str]]:
+    """Return how many ports a host has in each (protocol, state) that are not listed."""
+    return Counter({
+        (proto, state): n for proto, states in host.rest.items() for state, n in states.items()
+    })
+
+
+def outcome(found: Findings) -> str:
+    """Return how the run ended: one clause, `complete` if nothing is to be said."""
+    if found.end is None:
+        return "incomplete: no end was recorded (killed, or still running)"
+    if found.end.reason == "error":
+        return f"incomplete: stopped by an error: {found.end.error}".rstrip(": ")
+    return "complete" if found.complete else "incomplete: interrupted"
+
+
+def method(found: Findings) -> str:
+    """Return how it was done, and why so."""
+    if found.run is None:
+        return "unknown"
+    name = METHODS.get(found.run.method, found.run.method)
+    return f"{name} - {found.run.why}" if found.run.why else name
+
+
+def packets(found: Findings) -> str:
+    """Return what was sent, came back and was lost in this machine; empty before the end."""
+    end = found.end
+    if end is None:
+        return ""
+    return f"{end.sent:,} sent, {end.received:,} received, {end.drops:,} dropped by the kernel"
+
+
+def missed(found: Findings) -> str:
+    """Return the estimate of open ports not found; empty if there is none."""
+    lost = found.end.missed if found.end else None
+    if lost is None:
+        return ""
+    return f"about {lost.estimate:.1f} ({lost.low:.1f} to {lost.high:.1f})"
+
+
+def shorten_list(items: list[str], most: int) -> str:
+    """Return items in one line, no more than `most` of them."""
+    more = len(items) - most
+    return ", ".join(items[:most]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def summary(found: Findings) -> list[tuple[str, str]]:
+    """Return the report's head as (label, text); texts are not escaped yet."""
+    run, end = found.run, found.end
+    when = found.started
+    rows = [
+        ("Targets", shorten_list(run.targets, 8) if run else ""),
+        ("Ports", run.ports if run else ""),
+        ("Shard", run.shard if run else ""),
+        ("Started", when.strftime("%Y-%m-%d %H:%M:%S %Z") if when else ""),
+        ("Method", method(found)),
+        ("Hosts", f"{found.hosts_up:,} up of {found.hosts_asked:,}"),
+        ("Open", plural(found.open, "port")),
+        ("Packets", packets(found)),
+        ("Missed", missed(found)),
+        ("Elapsed", duration(end.elapsed_s) if end else ""),
+        ("Resumed", plural(run.resumes, "time") if run and run.resumes else ""),
+        ("Outcome", outcome(found)),
+    ]
+    return [(label, text) for label, text in rows if text]

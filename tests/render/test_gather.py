@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import pytest
+
+from portulan.record import Host, Port, Run
+from portulan.render.gather import address_key, gather
+
+from .runs import END, KILLED, RUN, SMALL, opened
+
+
+def test_host_named_twice_keeps_what_the_later_leaves_out():
+    host = gather(SMALL).hosts[0]
+    assert (host.addr, host.mac, host.rest["tcp"]["closed"]) == ("10.0.0.1", "52:54:00:12:34:56", 995)
+
+
+def test_ports_in_any_order_come_sorted_by_protocol_and_number():
+    hosts = gather(SMALL).hosts
+    assert [p.port for p in hosts[0].sorted_ports()] == [22, 80, 443]
+    assert [p.protocol for p in hosts[1].sorted_ports()] == ["tcp", "udp"]
+
+
+def test_port_told_twice_keeps_the_later():
+    later = Port(addr="::1", port=1, protocol="tcp", state="closed", reason="reset")
+    host = gather([opened("::1", 1), later]).hosts[0]
+    assert host.sorted_ports() == [later]
+
+
+@pytest.mark.parametrize(("state", "expected"), [("closed", "up"), ("filtered", "unknown")])
+def test_port_without_host_event_is_up_only_if_something_answered(state, expected):
+    port = Port(addr="10.0.0.9", port=1, protocol="tcp", state=state, reason="reset")
+    assert gather([port]).hosts[0].state == expected
+
+
+def test_host_event_after_ports_decides_the_state():
+    events = [opened("10.0.0.9", 1), Host(addr="10.0.0.9", state="unknown", reason="user-set")]
+    assert gather(events).hosts[0].state == "unknown"
+
+
+def test_addresses_sort_by_value_with_nonsense_last():
+    mixed = ["x", "::2", "10.0.0.10", "fe80::1%eth0", "10.0.0.9", "::1"]
+    expected = ["10.0.0.9", "10.0.0.10", "::1", "::2", "fe80::1%eth0", "x"]
+    assert sorted(mixed, key=address_key) == expected
+
+
+def test_run_without_end_is_incomplete_and_counts_for_itself():
+    found = gather(KILLED)
+    assert (found.complete, found.hosts_up, found.open) == (False, 3, 4)
+
+
+def test_resumed_run_forgets_the_earlier_end_and_keeps_the_first_start():
+    again = Run(**{**{f: getattr(RUN, f) for f in RUN.__struct_fields__},
+                   "started": "2026-11-22T00:00:00Z", "resumes": 1})
+    found = gather([RUN, END, again])
+    assert found.end is None
+    assert found.run is not None
+    assert (found.run.started, found.run.resumes) == (RUN.started, 1)
+
+
+@pytest.mark.parametrize("started", ["", "yesterday", "2026-11-21T10:00:00"])
+def test_start_that_cannot_be_read_is_none(started):
+    run = Run(**{**{f: getattr(RUN, f) for f in RUN.__struct_fields__}, "started": started})
+    assert gather([run]).started is None
+
+
+def test_counts_add_listed_and_unlisted_ports():
+    assert gather(SMALL).counts() == {
+        "open": 4, "open|filtered": 1, "closed": 1994, "filtered": 1002,
+    }
+    assert gather(SMALL).open_on()["tcp", 22] == 2

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import pytest
+
+from portulan.record import End, Os, Port, Service
+from portulan.render import wording
+from portulan.render.gather import gather
+
+from .runs import END, KILLED, SMALL
+
+PORT = Port(addr="::1", port=80, protocol="tcp", state="open", reason="syn-ack", frames=[3, 4])
+
+
+@pytest.mark.parametrize(("us", "text"), [
+    (0, ""), (-5, ""), (4, "0.00 ms"), (421, "0.42 ms"), (12503, "12.5 ms"), (250_400, "250 ms"),
+    (3_000_000, "3000 ms"),
+])
+def test_round_trip_time_is_short(us, text):
+    assert wording.rtt(us) == text
+
+
+@pytest.mark.parametrize(("seconds", "text"), [
+    (0.0, "0.00 s"), (0.871, "0.87 s"), (59.94, "59.9 s"), (59.99, "1 min 0 s"),
+    (125, "2 min 5 s"), (3599.9, "1 h 0 min"), (11_040, "3 h 4 min"),
+])
+def test_duration_is_read_at_a_glance(seconds, text):
+    assert wording.duration(seconds) == text
+
+
+def test_plural_counts_with_thousands():
+    assert wording.plural(1, "host") == "1 host"
+    assert wording.plural(65536, "host") == "65,536 hosts"
+    assert wording.plural(2, "address", "addresses") == "2 addresses"
+
+
+def test_port_table_name_never_looks_like_a_finding():
+    assert wording.service(PORT, None) == "http?"
+    found = Service(addr="::1", port=80, protocol="tcp", name="ssh", product="x", tls=True)
+    assert wording.service(PORT, found) == "ssh (TLS) x"
+
+
+def test_port_without_a_usual_service_has_no_guess():
+    assert wording.guess(54321, "tcp") == ""
+
+
+def test_system_names_its_vendor_once():
+    assert wording.system(Os(addr="x", family="Linux", vendor="Debian", generation="6.x")) == (
+        "Debian Linux 6.x")
+    assert wording.system(Os(addr="x", family="IOS", product="Cisco IOS", vendor="Cisco")) == (
+        "Cisco IOS")
+
+
+def test_frames_are_listed_in_order():
+    assert wording.frames(PORT) == "3,4"
+
+
+def test_outcome_of_each_end():
+    assert wording.outcome(gather(SMALL)) == "complete"
+    assert "no end" in wording.outcome(gather(KILLED))
+    fields = {name: getattr(END, name) for name in END.__struct_fields__}
+    failed = End(**{**fields, "reason": "error", "error": "disk full"})
+    assert wording.outcome(gather([failed])) == "incomplete: stopped by an error: disk full"
+    stopped = End(**{**fields, "reason": "interrupted"})
+    assert wording.outcome(gather([stopped])) == "incomplete: interrupted"
+
+
+def test_summary_says_who_when_how_and_how_well():
+    rows = dict(wording.summary(gather(SMALL)))
+    assert rows["Targets"] == "10.0.0.0/29, www.example.org"
+    assert rows["Hosts"] == "3 up of 8"
+    assert rows["Packets"] == "8,123 sent, 3,012 received, 0 dropped by the kernel"
+    assert rows["Missed"] == "about 0.1 (0.0 to 1.2)"
+    assert rows["Method"].startswith("SYN scan - CAP_NET_RAW")
+
+
+def test_many_targets_are_counted():
+    assert wording.shorten_list(list("abcde"), 3) == "a, b, c and 2 more"
