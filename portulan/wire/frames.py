@@ -57,7 +57,8 @@ class Frames:
         lengths = np.full(count, size, np.int64)
         times = np.broadcast_to(np.asarray(time_ns, np.int64), count)
         offset = np.arange(count, dtype=np.int64) * size
-        return cls(np.ascontiguousarray(rows).reshape(-1), offset, lengths, lengths, times, link_type)
+        buffer = np.ascontiguousarray(rows).reshape(-1)
+        return cls(buffer, offset, lengths, lengths, times, link_type)
 
     @classmethod
     def of(

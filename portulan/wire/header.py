@@ -1,0 +1,356 @@
+"""A protocol header is written once, as a class body of annotated fields.
+
+    class UDP(Header, protocol=17):
+        '''UDP (RFC 768).
+
+        sport: port of the sender
+        length: header and payload [bytes]
+        '''
+
+        sport: u16 = 0
+        dport: u16 = 0
+        length: u16 = auto()
+        checksum: u16 = auto()
+
+From that body alone derive: the frozen scalar (`UDP.parse(buf, at)`, `.pack()`), `UDP.size`,
+`UDP.dtype`, writable columns over fixed slots (`UDP.view(rows, at)`), columns copied out of ragged
+frames (`UDP.gather(buffer, offsets)`), and the registry entries `udp.sport`, ... (`fields()`).
+Field types are in `layout`; the sentences are the docstring's `name: text [unit]` lines.
+
+`protocol=` and `ethertype=` say by which numbers the header is announced below it.
+Stacking (`IPv4(dst=...) / UDP() / b"..."`) makes a `Packet`, which fills what was not given.
+"""
+
+# ruff: noqa: ANN401 - fields hold what their types decode to: the one place for Any.
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from inspect import get_annotations
+from typing import Any, ClassVar, Self, TypeAlias, TypeVar, dataclass_transform, get_type_hints
+
+import numpy as np
+from numpy.typing import NDArray
+
+from portulan.errors import UsageError, WireError
+from portulan.wire import layout as _layout
+from portulan.wire.frames import Frames
+from portulan.wire.layout import REQUIRED, Field, Layout, Packed, Wire
+
+Buffer: TypeAlias = bytes | bytearray | memoryview
+_Layer = TypeVar("_Layer", bound="Header")
+
+_HEADERS: dict[str, type[Header]] = {}
+BY_PROTOCOL: dict[int, type[Header]] = {}
+BY_ETHERTYPE: dict[int, type[Header]] = {}
+
+
+class View:
+    """Writable columns over fixed slots; reading one costs no copy unless its bits are shared."""
+
+    def __init__(self, layout: Layout, rows: NDArray[np.uint8], at: int) -> None:
+        if rows.ndim != 2 or at < 0 or rows.shape[1] < at + layout.size:
+            raise ValueError(f"{layout.header} at {at} does not fit rows of shape {rows.shape}")
+        self._layout, self._rows, self._at = layout, rows, at
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name not in self._layout.spans:
+            raise AttributeError(f"{self._layout.header} has no column {name!r}")
+        span = self._layout.spans[name]
+        column: Any = Packed(self._rows, self._at, span)
+        if span.plain:
+            start = self._at + span.offset
+            column = self._rows[:, start : start + span.octets].view(f">u{span.octets}")[:, 0]
+        self.__dict__[name] = column
+        return column
+
+    def __dir__(self) -> list[str]:
+        return [*self._layout.spans]
+
+
+class Columns:
+    """Columns copied out of frames: native byte order, contiguous, made when first asked for."""
+
+    def __init__(self, layout: Layout, rows: NDArray[np.uint8]) -> None:
+        self._view = View(layout, rows, 0)
+
+    def __getattr__(self, name: str) -> NDArray[Any]:
+        source = getattr(self._view, name)
+        column: NDArray[Any] = source[:].astype(source.dtype.newbyteorder("="), copy=False)
+        self.__dict__[name] = column
+        return column
+
+    def __dir__(self) -> list[str]:
+        return dir(self._view)
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+class Header:
+    """A header's scalar value; subclasses declare its fields."""
+
+    layer: ClassVar[str]
+    layout: ClassVar[Layout]
+    size: ClassVar[int]
+    dtype: ClassVar[np.dtype[Any]]
+    protocol_number: ClassVar[int | None]
+    ethertype_number: ClassVar[int | None]
+
+    def __init_subclass__(
+        cls, *, protocol: int | None = None, ethertype: int | None = None
+    ) -> None:
+        cls.layer = cls.__name__.lower()
+        wires = _declared(cls)
+        defaults = {name: cls.__dict__[name] for name in wires if name in cls.__dict__}
+        for name in defaults:
+            delattr(cls, name)
+        cls.layout = Layout.of(cls.layer, wires, defaults=defaults, doc=cls.__doc__ or "")
+        cls.size, cls.dtype = cls.layout.size, cls.layout.dtype
+        cls.protocol_number, cls.ethertype_number = protocol, ethertype
+        _HEADERS[cls.layer] = cls
+        if protocol is not None:
+            BY_PROTOCOL[protocol] = cls
+        if ethertype is not None:
+            BY_ETHERTYPE[ethertype] = cls
+
+    def __init__(self, **given: Any) -> None:
+        values, known = self.__dict__, self.layout.by_name
+        for name, field in known.items():
+            value = given.get(name, field.default)
+            if value is REQUIRED:
+                raise TypeError(f"{type(self).__name__} needs {name}")
+            values[name] = field.value(value)
+        if unknown := given.keys() - known.keys():
+            raise TypeError(f"{type(self).__name__} has no field {', '.join(sorted(unknown))}")
+        values["_given"] = frozenset(name for name in given if known[name].auto)
+
+    @classmethod
+    def parse(cls, buffer: Buffer, at: int = 0) -> Self:
+        """Return the header that starts at byte `at`; raises `WireError` if it is cut short."""
+        have = len(buffer) - at
+        if at < 0 or have < cls.size:
+            raise WireError(
+                "cut short", layer=cls.layer, offset=at, need=cls.size, have=max(have, 0))
+        self = object.__new__(cls)
+        self.__dict__.update(cls.layout.unpack(buffer, at))
+        self.__dict__["_given"] = frozenset(cls.layout.by_name)
+        return self
+
+    def pack(self) -> bytes:
+        """Return the header's octets exactly as its values say; nothing is filled in."""
+        return self.layout.pack(self.__dict__)
+
+    @classmethod
+    def view(cls, rows: NDArray[np.uint8], at: int = 0) -> View:
+        """Return writable columns over slots `rows` (n, octets), header at byte `at` of each."""
+        return View(cls.layout, rows, at)
+
+    @classmethod
+    def gather(cls, buffer: NDArray[np.uint8], offsets: NDArray[np.int64]) -> Columns:
+        """Return columns copied from byte `offsets` of a flat buffer.
+
+        Every header must lie inside the buffer: check with `fits` first.
+        """
+        return Columns(cls.layout, octets_at(buffer, offsets, cls.size))
+
+    @classmethod
+    def fits(cls, frames: Frames, offsets: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return which frames hold the whole header at `offsets`, counted in the buffer."""
+        end = frames.offset + frames.length
+        return (offsets >= frames.offset) & (offsets + cls.size <= end)
+
+    def replace(self, **changes: Any) -> Self:
+        """Return the header with some fields changed; changed ones count as given."""
+        new = type(self)(**{**self._values(), **changes})
+        auto_fields = {name for name in changes if self.layout.by_name[name].auto}
+        new.__dict__["_given"] = self._given | auto_fields
+        return new
+
+    __replace__ = replace
+
+    def filled(self, **values: Any) -> Self:
+        """Return the header with those of `values` set that were not given; now they are."""
+        new = object.__new__(type(self))
+        new.__dict__.update(self.__dict__)
+        new.__dict__["_given"] = self._given | values.keys()
+        for name, value in values.items():
+            if name not in self._given:
+                new.__dict__[name] = self.layout.by_name[name].value(value)
+        return new
+
+    def fill(self, place: Place) -> Self:
+        """Return the header as it stands in a packet; those that count or sum override this."""
+        return self
+
+    @property
+    def _given(self) -> frozenset[str]:
+        given: frozenset[str] = self.__dict__["_given"]
+        return given
+
+    def _values(self) -> dict[str, Any]:
+        return {name: self.__dict__[name] for name in self.layout.by_name}
+
+    def __truediv__(self, other: Header | Packet | Buffer) -> Packet:
+        return Packet((self,)) / other
+
+    def __bytes__(self) -> bytes:
+        return self.pack()
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"{type(self).__name__} is frozen: use replace({name}=...)")
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and self._values() == other._values()
+
+    def __hash__(self) -> int:
+        return hash((type(self), *self._values().values()))
+
+    def __repr__(self) -> str:
+        body = ", ".join(f"{name}={value!r}" for name, value in self._values().items())
+        return f"{type(self).__name__}({body})"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a header stands in a packet that is being filled.
+
+    `body` is everything after it, its `options` included; `inner` is the header right after it,
+    already filled; `outer` are those before it, nearest first, not filled yet.
+    """
+
+    body: bytes
+    options: bytes = b""
+    inner: Header | None = None
+    outer: tuple[Header, ...] = ()
+
+
+class Options(bytes):
+    """A header's options, padded to the header's unit: a layer right behind their header."""
+
+    def __truediv__(self, other: Header | Packet | Buffer) -> Packet:
+        return Packet((self,)) / other
+
+
+class Packet:
+    """Headers, options and payload in wire order; `pack()` fills what was not given."""
+
+    __slots__ = ("layers",)
+
+    def __init__(self, layers: tuple[Header | bytes, ...]) -> None:
+        self.layers = layers
+
+    def __truediv__(self, other: Header | Packet | Buffer) -> Packet:
+        if isinstance(other, Packet):
+            return Packet(self.layers + other.layers)
+        return Packet((*self.layers, other if isinstance(other, (Header, bytes)) else bytes(other)))
+
+    def __getitem__(self, kind: type[_Layer]) -> _Layer:
+        """Return the first layer of a kind; raises `KeyError` if there is none."""
+        for layer in self.layers:
+            if isinstance(layer, kind):
+                return layer
+        raise KeyError(kind.__name__)
+
+    def __contains__(self, kind: type[Header]) -> bool:
+        return any(isinstance(layer, kind) for layer in self.layers)
+
+    def filled(self) -> Packet:
+        """Return the packet with lengths, checksums and type fields computed, innermost first."""
+        return Packet(tuple(layer for layer, _ in self._filled()))
+
+    def pack(self) -> bytes:
+        """Return the packet's octets."""
+        return b"".join(octets for _, octets in self._filled())
+
+    def _filled(self) -> list[tuple[Header | bytes, bytes]]:
+        done: list[tuple[Header | bytes, bytes]] = []
+        body, inner = b"", None
+        for index in range(len(self.layers) - 1, -1, -1):
+            layer = self.layers[index]
+            octets = bytes(layer)
+            if isinstance(layer, Header):
+                after = self.layers[index + 1] if index + 1 < len(self.layers) else b""
+                options = bytes(after) if isinstance(after, Options) else b""
+                layer = layer.fill(Place(body, options, inner, self._outer(index)))
+                inner, octets = layer, layer.pack()
+            elif not isinstance(layer, Options):
+                inner = None
+            done.append((layer, octets))
+            body = octets + body
+        return done[::-1]
+
+    def _outer(self, index: int) -> tuple[Header, ...]:
+        above = reversed(self.layers[:index])
+        return tuple(layer for layer in above if isinstance(layer, Header))
+
+    def __bytes__(self) -> bytes:
+        return self.pack()
+
+    def __len__(self) -> int:
+        return len(self.pack())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Packet) and self.pack() == other.pack()
+
+    def __hash__(self) -> int:
+        return hash(self.pack())
+
+    def __repr__(self) -> str:
+        return " / ".join(repr(layer) for layer in self.layers)
+
+
+def _declared(cls: type[Header]) -> dict[str, Wire]:
+    own = get_annotations(cls)
+    if taken := [name for name in own if hasattr(Header, name) or name.startswith("_")]:
+        raise TypeError(f"{cls.__name__}: {', '.join(taken)} cannot be field names")
+    # A class made inside a function finds the field types even if it imported them there.
+    hints = get_type_hints(cls, localns=dict(vars(_layout)), include_extras=True)
+    wires = {
+        name: item for name in own for item in getattr(hints[name], "__metadata__", ())
+        if isinstance(item, Wire)
+    }
+    if not wires:
+        raise TypeError(f"{cls.__name__} declares no wire field")
+    return wires
+
+
+def octets_at(
+    buffer: NDArray[np.uint8], offsets: NDArray[np.int64], count: int
+) -> NDArray[np.uint8]:
+    """Return `count` octets from each of `offsets` of a flat buffer, as a copied (n, count) array.
+
+    One void item a row lets NumPy move whole rows: 5 ns each, against 20-30 ns for a fancy
+    index of single octets.
+    """
+    if not len(offsets) or not count:
+        return np.empty((len(offsets), count), np.uint8)
+    if len(buffer) < count:
+        raise IndexError(f"a buffer of {len(buffer)} bytes holds no {count} octets")
+    windows = np.ndarray((len(buffer) - count + 1,), f"V{count}", _flat(buffer), strides=(1,))
+    return windows[offsets].view(np.uint8).reshape(len(offsets), count)
+
+
+def _flat(buffer: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return buffer if buffer.flags.c_contiguous else np.ascontiguousarray(buffer)
+
+
+def headers() -> Mapping[str, type[Header]]:
+    """Return every declared header by layer name, those of the user included."""
+    return dict(_HEADERS)
+
+
+def fields() -> dict[str, Field]:
+    """Return every field of every header by its full name (`tcp.dport`)."""
+    found: Iterator[Field] = (f for header in _HEADERS.values() for f in header.layout.fields)
+    return {field.name: field for field in found}
+
+
+def find_field(name: str) -> Field:
+    """Return the field of a full name; raises `UsageError` naming near ones."""
+    known = fields()
+    if name in known:
+        return known[name]
+    prefix = name.split(".", 1)[0]
+    near = sorted(known_name for known_name in known if known_name.startswith(f"{prefix}."))
+    hint = f"known: {', '.join(near)}" if near else f"headers: {', '.join(sorted(_HEADERS))}"
+    raise UsageError("no such field", text=name, hint=hint)
