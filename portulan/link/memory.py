@@ -38,7 +38,9 @@ class MemoryLink(Closing):
     ) -> None:
         self._now, self._advance, self._delay_ns = now, advance, delay_ns
         self._link_type, self._room = link_type, inbox
-        self._waiting = Frames.empty(link_type)
+        # Batches as they came: a batch is let go of when its last frame is received, so that
+        # a long simulation holds no more than what is under way.
+        self._waiting: list[Frames] = []
         self._sent = self._received = self._drops = 0
         self._closed = False
         self.peer: MemoryLink | None = None
@@ -63,23 +65,29 @@ class MemoryLink(Closing):
             ahead = wait_ns if until is None else min(wait_ns, until - self._now())
             if ahead > 0:
                 self._advance(ahead)
-        due = self._waiting.time_ns <= self._now()
-        arrived, self._waiting = self._waiting.take(due), self._waiting.take(~due)
+        now = self._now()
+        early = [batch.take(batch.time_ns <= now) for batch in self._waiting]
+        late = [batch.take(batch.time_ns > now) for batch in self._waiting]
+        self._waiting = [batch for batch in late if len(batch)]
+        arrived = Frames.concat([batch.compact() for batch in early if len(batch)])
         self._received += len(arrived)
-        return arrived
+        if not len(arrived):
+            return Frames.empty(self._link_type)
+        return arrived.take(np.argsort(arrived.time_ns, kind="stable"))
 
     def due_ns(self) -> int | None:
         """Return when the next frame arrives, None if none is on its way."""
-        return int(self._waiting.time_ns[0]) if len(self._waiting) else None
+        return min((int(batch.time_ns.min()) for batch in self._waiting), default=None)
 
     def arrive(self, frames: Frames) -> None:
         """Take frames into the inbox, to be received at their `time_ns`."""
         if self._closed:
             return
-        taken = frames.take(slice(0, max(self._room - len(self._waiting), 0)))
+        room = self._room - sum(map(len, self._waiting))
+        taken = frames.take(slice(0, max(room, 0)))
         self._drops += len(frames) - len(taken)
-        both = Frames.concat([self._waiting, taken])
-        self._waiting = both.take(np.argsort(both.time_ns, kind="stable"))
+        if len(taken):
+            self._waiting.append(taken)
 
     def counters(self) -> Counters:
         """Return what passed so far; `drops` is for frames that found the inbox full."""
@@ -92,7 +100,7 @@ class MemoryLink(Closing):
     def close(self) -> None:
         """Forget what waits, and take no more."""
         self._closed = True
-        self._waiting = Frames.empty(self._link_type)
+        self._waiting = []
 
     def _carry(self, frames: Frames) -> None:
         if self.peer is not None:

@@ -22,10 +22,12 @@ MOST = 1024
 MSG_DONTWAIT = 0x40
 
 IOVEC = np.dtype([("base", np.uintp), ("len", np.uintp)], align=True)
-MMSGHDR = np.dtype([
+# Nested as in C: the message header's own padding comes before the count.
+MSGHDR = np.dtype([
     ("name", np.uintp), ("namelen", np.uint32), ("iov", np.uintp), ("iovlen", np.uintp),
-    ("control", np.uintp), ("controllen", np.uintp), ("flags", np.int32), ("sent", np.uint32),
+    ("control", np.uintp), ("controllen", np.uintp), ("flags", np.int32),
 ], align=True)
+MMSGHDR = np.dtype([("msg", MSGHDR), ("sent", np.uint32)], align=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +47,13 @@ def send_many(
     vectors["base"] = _address(buffer) + frames.offset
     vectors["len"] = frames.length
     headers = np.zeros(len(frames), MMSGHDR)
-    headers["iov"] = _address(vectors) + np.arange(len(frames)) * IOVEC.itemsize
-    headers["iovlen"] = 1
+    message = headers["msg"]
+    message["iov"] = _address(vectors) + np.arange(len(frames)) * IOVEC.itemsize
+    message["iovlen"] = 1
     if names is not None:
         size = names.strides[0]
-        headers["name"] = _address(names) + np.arange(len(frames)) * size
-        headers["namelen"] = size
+        message["name"] = _address(names) + np.arange(len(frames)) * size
+        message["namelen"] = size
     done = 0
     while done < len(frames):
         count = min(MOST, len(frames) - done)
