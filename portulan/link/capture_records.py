@@ -24,7 +24,14 @@ def gather(frames: Frames, rows: NDArray[np.int64], size: int) -> NDArray[np.uin
     """Return the bytes of `rows`, all `size` long, as an array of (rows, size)."""
     if not size:
         return np.empty((len(rows), 0), np.uint8)
-    return _windows(frames.buffer, size)[frames.offset[rows]].view(np.uint8).reshape(-1, size)
+    return records_at(frames.buffer, frames.offset[rows], size).view(np.uint8).reshape(-1, size)
+
+
+def records_at(
+    data: NDArray[np.uint8], start: NDArray[np.int64], size: int
+) -> NDArray[np.void]:
+    """Return `size` bytes from each `start` on, wherever it lies; IndexError outside `data`."""
+    return _windows(data, size)[start]
 
 
 def scatter(out: NDArray[np.uint8], start: NDArray[np.int64], records: NDArray[np.uint8]) -> None:
@@ -36,5 +43,7 @@ def scatter(out: NDArray[np.uint8], start: NDArray[np.int64], records: NDArray[n
 def _windows(data: NDArray[np.uint8], size: int) -> NDArray[np.void]:
     """Return every run of `size` bytes as one item: an index then copies with one memcpy a row."""
     data = np.ascontiguousarray(data)
-    count = max(len(data) - size + 1, 0)
+    count = len(data) - size + 1
+    if count <= 0:
+        return np.empty(0, f"V{size}")
     return np.ndarray((count,), f"V{size}", buffer=data, strides=(1,))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import socket
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import Literal, TypeAlias
 
@@ -140,6 +140,10 @@ class Statistics:
     delivered: int | None = None
     comments: tuple[str, ...] = ()
 
+    def counted_from(self, first: int) -> Statistics:
+        """Return the same counts with `interface` counted through all sections."""
+        return replace(self, interface=self.interface + first)
+
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
@@ -162,7 +166,7 @@ class RawBlock:
     def enterprise(self) -> int | None:
         """The private enterprise number of a custom block."""
         custom = self.kind in (BlockType.CUSTOM, BlockType.CUSTOM_NO_COPY) and len(self.body) >= 4
-        return _number(self.body[:4], self.order) if custom else None
+        return number(self.body[:4], self.order) if custom else None
 
 
 def pack_block(kind: int, body: bytes) -> bytes:
@@ -273,7 +277,7 @@ def parse_section(body: bytes, order: Order) -> Section:
     return Section(
         order, major, minor, texts.get(SectionOption.HARDWARE, ""),
         texts.get(SectionOption.OS, ""), texts.get(SectionOption.APPLICATION, ""),
-        _comments(options),
+        comments_of(options),
     )
 
 
@@ -294,11 +298,11 @@ def parse_interface(body: bytes, order: Order) -> Interface:
         hardware=texts.get(InterfaceOption.HARDWARE, ""),
         addresses=tuple(filter(None, (_interface_address(option) for option in options))),
         mac=last.get(InterfaceOption.MAC, last.get(InterfaceOption.EUI, b"")),
-        speed_bps=_number(last.get(InterfaceOption.SPEED, b""), order),
+        speed_bps=number(last.get(InterfaceOption.SPEED, b""), order),
         time_resolution=resolution[0],
-        time_offset_s=_number(offset, order, signed=True) if len(offset) == 8 else 0,
-        fcs_length=_number(last.get(InterfaceOption.FCS_LENGTH, b"")[:1], order),
-        comments=_comments(options),
+        time_offset_s=number(offset, order, signed=True) if len(offset) == 8 else 0,
+        fcs_length=number(last.get(InterfaceOption.FCS_LENGTH, b"")[:1], order),
+        comments=comments_of(options),
     )
 
 
@@ -306,12 +310,12 @@ def parse_statistics(body: bytes, order: Order) -> Statistics:
     """Return the counts of a block's body, at least 12 bytes; interfaces count by section."""
     interface, high, low = struct.unpack_from(order + "III", body)
     options = parse_options(body[12:], order)
-    counts = {code: _number(value, order) for code, value in options if len(value) == 8}
+    counts = {code: number(value, order) for code, value in options if len(value) == 8}
     return Statistics(
         interface, high << 32 | low, counts.get(StatisticsOption.RECEIVED),
         counts.get(StatisticsOption.DROPPED), counts.get(StatisticsOption.FILTER_ACCEPTED),
         counts.get(StatisticsOption.OS_DROPPED), counts.get(StatisticsOption.DELIVERED),
-        _comments(options),
+        comments_of(options),
     )
 
 
@@ -334,12 +338,8 @@ def parse_secrets(body: bytes, order: Order) -> Secrets:
     return Secrets(_text(kind.to_bytes(4, "big")), body[8 : 8 + size])
 
 
-def parse_comments(data: bytes, order: Order) -> tuple[str, ...]:
-    """Return the comments among the options of a packet."""
-    return _comments(parse_options(data, order))
-
-
-def _comments(options: Sequence[Option]) -> tuple[str, ...]:
+def comments_of(options: Sequence[Option]) -> tuple[str, ...]:
+    """Return the comments among the options of any block."""
     return tuple(_text(value) for code, value in options if code == COMMENT)
 
 
@@ -366,5 +366,6 @@ def _interface_address(option: Option) -> str:
     return ""
 
 
-def _number(value: bytes, order: Order, *, signed: bool = False) -> int:
+def number(value: bytes, order: Order, *, signed: bool = False) -> int:
+    """Return an option's value as a number, whatever its width."""
     return int.from_bytes(value, "little" if order == "<" else "big", signed=signed)

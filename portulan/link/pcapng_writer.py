@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -11,10 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from portulan import __version__
+from portulan.errors import DamageError, UsageError
 from portulan.wire.frames import Frames
 
 from .capture_records import equal_lengths, gather, scatter
 from .capture_sink import CaptureSink, Target
+from .pcap import not_a_capture
 from .pcapng_blocks import (
     COMMENT,
     BlockType,
@@ -28,11 +31,13 @@ from .pcapng_blocks import (
     pack_statistics,
     text_option,
 )
+from .pcapng_reader import PcapngReader
 
 SNAPLEN = 262_144
 """Bytes a packet: libpcap's own maximum, above any frame Linux hands out whole."""
 NANOSECONDS = 9
 """if_tsresol: 10^-9 s, what the kernel's timestamps have."""
+SECTION_MAGIC = BlockType.SECTION.to_bytes(4, "big")
 BATCH_MAX = 65_536
 """Frames laid out at a time: bounds the copy to a few MiB however large the batch is."""
 
@@ -57,9 +62,43 @@ class PcapngWriter:
         self._sink = CaptureSink(target)
         self._interfaces: list[Interface] = []
         self._packets = 0
-        first = Interface(link_type, snaplen, interface, time_resolution=NANOSECONDS)
-        self._sink.append(_section(application, comment) + pack_interface(first))
-        self._interfaces.append(first)
+        try:
+            self._sink.append(_section(application, comment))
+            self.add_interface(interface, link_type, snaplen=snaplen)
+        except BaseException:
+            self.close()
+            raise
+
+    @classmethod
+    def reopen(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        link_type: int,
+        interface: str = "",
+        snaplen: int = SNAPLEN,
+        application: str = f"Portulan {__version__}",
+        comment: str = "",
+    ) -> Self:
+        """Take up a file of ours again after a crash: cut its torn end, go on with its numbers.
+
+        The keywords are used where so little is left that they must be written again. Raises
+        `UsageError` for a file that is not ours, `DamageError` for damage before the end: nothing
+        is cut then.
+        """
+        found = _survey(path)
+        if found is None:
+            return cls(
+                path, link_type=link_type, interface=interface, snaplen=snaplen,
+                application=application, comment=comment,
+            )
+        writer = cls.__new__(cls)
+        writer._sink = CaptureSink(path, append_at=found.sound_bytes)
+        writer._interfaces = found.interfaces[found.section_start :]
+        writer._packets = found.packets
+        if not writer._interfaces:
+            writer.add_interface(interface, link_type, snaplen=snaplen)
+        return writer
 
     @property
     def packets(self) -> int:
@@ -197,3 +236,38 @@ def _uniform_blocks(
     if options:
         blocks[:, 28 + padded : -4] = np.frombuffer(options, np.uint8)
     return blocks
+
+
+def _survey(path: str | os.PathLike[str]) -> PcapngReader | None:
+    """Return a reader that has read a file of ours to its end; None if there is nothing to keep."""
+    try:
+        with Path(path).open("rb") as file:
+            head = file.read(12)
+    except FileNotFoundError:
+        return None
+    if not SECTION_MAGIC.startswith(head[:4]):
+        raise not_a_capture(head, os.fspath(path))  # a compressed one, too, cannot be continued
+    if len(head) < 12:
+        return None
+    with PcapngReader(path) as reader:
+        for _ in reader:
+            pass
+    if reader.damage and not reader.torn and not _only_zeros(path, reader.sound_bytes):
+        raise DamageError(f"{os.fspath(path)}: {reader.damage}; what follows was left alone")
+    _check_ours(reader, os.fspath(path))
+    return reader if reader.sections else None
+
+
+def _only_zeros(path: str | os.PathLike[str], at: int) -> bool:
+    """Return whether zeros follow: what some file systems leave where a machine lost power."""
+    with Path(path).open("rb") as file:
+        file.seek(at)
+        return all(not any(piece) for piece in iter(lambda: file.read(1 << 20), b""))
+
+
+def _check_ours(reader: PcapngReader, name: str) -> None:
+    present = reader.interfaces[reader.section_start :]
+    if any(section.order != "<" for section in reader.sections[-1:]):
+        raise UsageError("cannot be continued: its byte order is not ours", where=name)
+    if any(i.time_resolution != NANOSECONDS or i.time_offset_s for i in present):
+        raise UsageError("cannot be continued: its times are not in nanoseconds", where=name)
