@@ -72,7 +72,7 @@ def run(ctx: click.Context, scenario: str, name: str, host: str, *, local: bool)
     command: list[str] = ctx.meta["portulan.command"]
     if not command:
         raise UsageError("no command", where="lab run", hint="portulan lab run -- CMD ...")
-    found = Lab.find(name or scenario or DEFAULT)
+    found = _find(scenario, name, local=local)
     if found:
         ctx.exit(_run(found, command, host))
     with ending_on_signals(), Lab.up(scenario or DEFAULT, name=name, local=local) as made:
@@ -131,16 +131,32 @@ def show(scenario: str, ports: str, *, as_json: bool, local: bool) -> None:
         click.echo(describe(plan))
 
 
+def _find(scenario: str, name: str, *, local: bool) -> Lab | None:
+    """Return the lab that is up under that name, if it is also of that kind."""
+    from portulan.errors import UsageError
+    from portulan.lab import Lab, load
+
+    wanted = load(scenario or DEFAULT).name
+    found = Lab.find(name or wanted)
+    if found and scenario and found.scenario.name != wanted:
+        raise UsageError(f"lab {found.name} is up with scenario {found.scenario.name}, not this",
+                         text=scenario, hint="choose another --name")
+    if found and local and found.state.mode != "local":
+        raise UsageError(f"lab {found.name} is up with namespaces", where="--local",
+                         hint="choose another --name")
+    return found
+
+
 def _run(made: Lab, command: list[str], host: str) -> int:
     """Run a command with our standard streams; its exit code, 128 + n for a signal."""
     from portulan.errors import UsageError
+    from portulan.lab.lab import leaving_ctrl_c
 
     try:
-        code = made.run(command, host=host).returncode
+        with leaving_ctrl_c():
+            code = made.run(command, host=host).returncode
     except FileNotFoundError:
         raise UsageError("no such command", text=command[0], where="lab run") from None
-    except KeyboardInterrupt:
-        return 130
     return code if code >= 0 else 128 - code
 
 

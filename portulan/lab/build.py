@@ -21,7 +21,7 @@ from pyroute2 import IPRoute, NetlinkError, netns
 
 from portulan.errors import UsageError
 from portulan.lab.routes import Route
-from portulan.lab.rules import needs_nft, script
+from portulan.lab.rules import nft, script
 from portulan.lab.scenario import Host, Link, Scenario
 
 LOOPBACK = 1
@@ -205,11 +205,9 @@ def _filter(name: str, host: Host) -> None:
     text = script(host)
     if not text:
         return
-    try:
-        done = subprocess.run(["nft", "-f", "-"], input=text, text=True, capture_output=True,
-                              check=False)
-    except FileNotFoundError:
-        raise needs_nft() from None
+    done = subprocess.run(
+        [nft(), "-f", "-"], input=text, text=True, capture_output=True, check=False
+    )
     if done.returncode:
         reason = done.stderr.strip().splitlines()[0] if done.stderr.strip() else "failed"
         raise UsageError(f"nft: {reason}", where=f"hosts.{name}.rules")

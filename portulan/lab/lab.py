@@ -75,10 +75,12 @@ class Lab:
         if mode == "local":
             plan = localize(plan, first_port=first_unprivileged_port())
         name = name or plan.name
-        _sweep(name)
-        state = State(id=f"{name}-{secrets.token_hex(4)}", name=name, mode=mode,
-                      scenario=_lasting(scenario))
-        labs.claim(state)
+        me = os.getpid()
+        state = State(id=f"{name}-{secrets.token_hex(4)}", name=name, mode=mode, maker=me,
+                      maker_started=labs.start_ticks(me), scenario=_lasting(scenario))
+        with labs.locked():
+            _sweep(name)
+            labs.claim(state)
         lab = cls(plan, state)
         try:
             keeper = lab._keeper = _spawn(state)
@@ -87,7 +89,9 @@ class Lab:
             )
             labs.update(state)
             ready = _ask(keeper, Task(scenario=plan, local=mode == "local"))
-            lab.state = msgspec.structs.replace(state, namespaces=ready.namespaces)
+            lab.state = msgspec.structs.replace(
+                state, namespaces=ready.namespaces, ready=True
+            )
             labs.update(lab.state)
             if keep:
                 lab._let_go()
@@ -100,7 +104,7 @@ class Lab:
     def find(cls, name: str) -> Self | None:
         """Return the lab of that name if it is up."""
         state = labs.read(name)
-        if state is None or not state.alive or not _is_ready(state):
+        if state is None or not state.alive or not state.ready:
             return None
         plan = load(state.scenario)
         if state.mode == "local":
@@ -145,6 +149,8 @@ class Lab:
     def argv(self, host: str, argv: Sequence[str]) -> list[str]:
         """Return the command line that runs `argv` inside a host."""
         if self.state.mode == "local":
+            if host != self.scenario.scanner:
+                raise UsageError("a local lab has no hosts to be inside of", text=host)
             return list(argv)
         keeper = ["--target", str(self.state.keeper), "--user", "--preserve-credentials"]
         user = keeper if self.state.mode == "user namespace" else []
@@ -164,7 +170,7 @@ class Lab:
             try:
                 out, err = process.communicate()
             except BaseException:
-                process.terminate()
+                _end(process)
                 raise
         return subprocess.CompletedProcess(argv, process.returncode, out, err)
 
@@ -188,6 +194,14 @@ class Lab:
             keeper.returncode = 0  # no longer ours to wait for: Popen would warn about it
         else:
             keeper.wait()
+
+
+def _end(process: subprocess.Popen[Any]) -> None:
+    process.terminate()
+    try:
+        process.wait(labs.TERM_GRACE_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
 
 
 def down(name: str) -> bool:
@@ -219,16 +233,8 @@ def _name_of(mark: str) -> str:
 def _sweep(name: str) -> None:
     """Clear the remains of a lab whose keeper is gone, so that its name can be used again."""
     known = labs.read(name)
-    if name in labs.names() and (known is None or not (known.alive or _is_building(known))):
+    if name in labs.names() and not (known and (known.alive or known.building)):
         down(name)
-
-
-def _is_building(state: State) -> bool:
-    return not state.keeper and any(True for _ in labs.marked(state.id))
-
-
-def _is_ready(state: State) -> bool:
-    return bool(state.namespaces) or state.mode == "local"
 
 
 def _lasting(scenario: str) -> str:
@@ -261,6 +267,19 @@ def _ask(keeper: subprocess.Popen[bytes], task: Task) -> Ready:
     if ready.error:
         raise UsageError(ready.error)
     return ready
+
+
+@contextlib.contextmanager
+def leaving_ctrl_c() -> Iterator[None]:
+    """Leave Ctrl-C to the command that runs, which gets it too: a scan may want to end cleanly.
+
+    A handler and not SIG_IGN, since a program inherits what is ignored but no handler.
+    """
+    before = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextlib.contextmanager

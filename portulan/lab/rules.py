@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+
 from portulan.errors import PrivilegeError
 from portulan.lab.ports import Ranges, contains
 from portulan.lab.scenario import Host, Rule, Transport
@@ -58,10 +61,13 @@ def _state(rule: Rule, protocol: Transport) -> PortState:
     return "closed" if closed else "filtered"
 
 
-def needs_nft() -> PrivilegeError:
-    """Return the error for a scenario with rules on a machine without `nft`."""
-    return PrivilegeError("this scenario has firewall rules or loss", right="nftables",
-                          grant="apt-get install nftables")
+def nft() -> str:
+    """Return the path of nft; Debian keeps it where an ordinary user's PATH does not look."""
+    found = shutil.which("nft", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+    if not found:
+        raise PrivilegeError("this scenario has firewall rules or loss", right="nftables",
+                             grant="apt-get install nftables")
+    return found
 
 
 def _chain(name: str, hook: str, body: str) -> str:

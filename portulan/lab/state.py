@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import select
 import signal
@@ -34,10 +35,15 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     scenario: str
     mode: Mode
+    maker: int
+    """The process that builds the lab, and its start, as with the keeper's."""
+    maker_started: int
     keeper: int = 0
     """Process number; 0 while nothing is made."""
     started: int = 0
     """The keeper's start in clock ticks since boot: a number that comes again is not the keeper."""
+    ready: bool = False
+    """Whether all services listen."""
     namespaces: dict[str, int] = {}
     """Host -> the keeper's open file of its namespace."""
 
@@ -45,6 +51,11 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     def alive(self) -> bool:
         """Whether the keeper still runs."""
         return bool(self.keeper) and start_ticks(self.keeper) == self.started
+
+    @property
+    def building(self) -> bool:
+        """Whether somebody is still at it."""
+        return not self.ready and start_ticks(self.maker) == self.maker_started
 
     def namespace(self, host: str) -> Path:
         """Return the path that opens a host's network namespace."""
@@ -72,10 +83,18 @@ def path_of(name: str) -> Path:
     return folder() / f"{name}.json"
 
 
+@contextlib.contextmanager
+def locked() -> Iterator[None]:
+    """Hold the folder's lock: of two that want one name at once, the second sees the first's."""
+    folder().mkdir(parents=True, exist_ok=True)
+    with (folder() / "lock").open("wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def claim(state: State) -> None:
     """Write the file of a lab that is about to be made; `UsageError` if the name is taken."""
     path = path_of(state.name)
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with path.open("xb") as file:
             file.write(msgspec.json.encode(state))
