@@ -94,6 +94,8 @@ class Window:
         self.start, self.end = 0, len(kept)
 
     def _read(self, room: memoryview) -> int:
+        if self.fault:  # asked again, a decompressor would tell another story
+            return 0
         try:
             return self._file.readinto(room) or 0
         except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:

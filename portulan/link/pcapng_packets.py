@@ -79,14 +79,16 @@ class Clock:
         self, ticks: NDArray[np.uint64], interface: NDArray[np.int64]
     ) -> NDArray[np.int64]:
         """Return Unix times of the interfaces' ticks, at the ends of the range where beyond."""
-        resolution, offset = self._columns[1:, interface]
+        resolution: NDArray[np.int64] = self._columns[1, interface]
+        offset: NDArray[np.int64] = self._columns[2, interface]
         time_ns = np.empty(len(ticks), np.int64)
         for unit in np.unique(resolution).tolist():  # nearly always one
             rows = resolution == unit
             time_ns[rows] = ticks_to_ns(ticks[rows], unit)
         # Ticks are never negative, so only a positive offset can leave the range.
-        time_ns = np.minimum(time_ns, TIME_MAX_NS - np.maximum(offset, 0)) + offset
-        return time_ns
+        latest: NDArray[np.int64] = TIME_MAX_NS - np.maximum(offset, 0)
+        np.minimum(time_ns, latest, out=time_ns)
+        return time_ns + offset
 
 
 def ticks_to_ns(ticks: NDArray[np.uint64], resolution: int) -> NDArray[np.int64]:
