@@ -6,7 +6,6 @@ All text from outside is escaped here, so neither of the two can forget to.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from typing import TypeAlias
 from unicodedata import combining, east_asian_width
@@ -23,12 +22,6 @@ Row: TypeAlias = tuple[Span, ...]
 DETAILED_HOSTS = 12
 """Up to so many hosts with listed ports get a table each; more get one line each, because nobody
 pages through a hundred tables to find the odd one."""
-
-COLLAPSE_PORTS = 25
-"""More ports of a host than this in one state that is not open are counted, not listed (the
-number nmap's users are used to)."""
-
-NOT_OPEN = frozenset({"closed", "filtered", "open|filtered", "unfiltered"})
 
 TOP_PORTS = 10
 """Bars in the overview of open ports."""
@@ -150,7 +143,7 @@ def _more(hosts: int, elsewhere: str) -> Iterator[Line]:
 
 def _host(host: Finding, width: int) -> Iterator[Line]:
     yield from _host_lines(host, width)
-    collapsed, ports = _collapse(host)
+    collapsed, ports = wording.collapse(host)
     if ports:
         rows = [_port_row(host, port) for port in ports]
         yield from _table(_PORT_HEAD, rows, width, slack=2, sides="<<<<>>")
@@ -170,25 +163,15 @@ def _note(text: str, level: str, width: int) -> Iterator[str]:
 
 def _host_lines(host: Finding, width: int) -> Iterator[Line]:
     names = ", ".join(map(_safe, host.names[:3]))
-    facts = [_safe(host.reason), wording.rtt(host.rtt_us)]
-    facts.append(wording.plural(host.hops, "hop") if host.hops else "")
     line: Line = [
         (_safe(host.addr), "host"), (f"  {names}" if names else "", "name"),
-        (f"  {host.state}", host.state), (f" ({', '.join(filter(None, facts))})", "dim"),
+        (f"  {host.state}", host.state), (f" ({_safe(wording.facts(host))})", "dim"),
     ]
     card = " ".join(_safe(part) for part in (host.mac, host.vendor) if part)
     fits = sum(cells(text) for text, _ in line) + 2 + cells(card) <= width
     yield _fit([*line, (f"  {card}", "dim")] if card and fits else line, width)
     if card and not fits:
         yield _fit([(f"  {card}", "dim")], width)
-
-
-def _collapse(host: Finding) -> tuple[Counter[tuple[str, str]], list[Port]]:
-    """Return what is only counted, and the ports that are listed."""
-    counts = Counter((port.protocol, port.state) for port in host.ports.values())
-    many = {key: n for key, n in counts.items() if key[1] in NOT_OPEN and n > COLLAPSE_PORTS}
-    ports = [p for p in host.sorted_ports() if (p.protocol, p.state) not in many]
-    return wording.rest(host) + Counter(many), ports
 
 
 _PORT_HEAD: Row = tuple(
@@ -256,14 +239,12 @@ def _compact(hosts: list[Finding], width: int, limit: int) -> Iterator[Line]:
 
 
 def _host_row(host: Finding) -> Row:
-    ports = host.sorted_ports()
-    opened = [port for port in ports if port.state == "open"]
-    other = Counter((p.protocol, p.state) for p in ports if p.state != "open") + wording.rest(host)
+    opened = [port for port in host.sorted_ports() if port.state == "open"]
     return (
         (_safe(host.addr), "host"),
         (clip(", ".join(map(_safe, host.names[:2])), 28), "name"),
         (", ".join(f"{port.port}/{port.protocol}" for port in opened), "open"),
-        (clip(_safe(wording.tally(other)), 24), "dim"),
-        (wording.rtt(host.rtt_us or min((p.rtt_us for p in opened if p.rtt_us), default=0)), "dim"),
+        (clip(_safe(wording.tally(wording.not_open(host))), 24), "dim"),
+        (wording.rtt(wording.best_rtt_us(host)), "dim"),
         (clip(" ".join(wording.frames(port) for port in opened), 14), "dim"),
     )

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 
-from portulan.record import Os, Port, Service
+from portulan.record import Os, Port, PortState, Service
 from portulan.render.gather import Finding, Findings
 from portulan.target.ports import service_name
 
-STATE_ORDER = ("open", "open|filtered", "unfiltered", "filtered", "closed")
+STATE_ORDER: tuple[PortState, ...] = ("open", "open|filtered", "unfiltered", "filtered", "closed")
 """Most telling first."""
+
+COLLAPSE_PORTS = 25
+"""More ports of a host than this in one state that is not open are counted, not listed (the
+number nmap's users are used to)."""
 
 METHODS = {
     "syn": "SYN scan",
@@ -95,6 +99,32 @@ def rest(host: Finding) -> Counter[tuple[str, str]]:
     return Counter({
         (proto, state): n for proto, states in host.rest.items() for state, n in states.items()
     })
+
+
+def facts(host: Finding) -> str:
+    """Return why a host is in its state, and how far it is: `arp-response, 0.42 ms, 1 hop`."""
+    hops = plural(host.hops, "hop") if host.hops else ""
+    return ", ".join(filter(None, (host.reason, rtt(host.rtt_us), hops)))
+
+
+def best_rtt_us(host: Finding) -> int:
+    """Return the host's round-trip time, else its fastest open port's; 0 if unknown."""
+    times = (port.rtt_us for port in host.ports.values() if port.rtt_us)
+    return host.rtt_us or min(times, default=0)
+
+
+def not_open(host: Finding) -> Counter[tuple[str, str]]:
+    """Return how many ports of a host are in each (protocol, state) but open."""
+    listed = Counter((p.protocol, p.state) for p in host.ports.values() if p.state != "open")
+    return rest(host) + Counter[tuple[str, str]](listed)
+
+
+def collapse(host: Finding) -> tuple[Counter[tuple[str, str]], list[Port]]:
+    """Return what is only counted, by (protocol, state), and the ports that are listed."""
+    counts = Counter((port.protocol, port.state) for port in host.ports.values())
+    many = {key: n for key, n in counts.items() if key[1] != "open" and n > COLLAPSE_PORTS}
+    ports = [p for p in host.sorted_ports() if (p.protocol, p.state) not in many]
+    return rest(host) + Counter(many), ports
 
 
 def outcome(found: Findings) -> str:

@@ -31,7 +31,8 @@ def test_header_begins_as_promised():
 
 
 def test_host_without_ports_has_a_row_of_its_own():
-    row = dict(zip(COLUMNS, parsed([Host(addr="::1", state="up", reason="echo-reply")])[1]))
+    _, cells = parsed([Host(addr="::1", state="up", reason="echo-reply")])
+    row = dict(zip(COLUMNS, cells, strict=True))
     assert (row["addr"], row["port"], row["state"]) == ("::1", "", "up")
     assert len(parsed([Host(addr="::1", state="down", reason="no-response")])) == 1
 

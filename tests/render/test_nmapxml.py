@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from libnmap.parser import NmapParser
 from lxml import etree
+from msgspec.structs import replace
 
-from portulan.record import Host, Port, Run
+from portulan.record import Host, Port
 from portulan.render.nmapxml import _cpe_uri, render
 
 from .golden import check
@@ -74,8 +75,7 @@ def test_start_is_the_epoch_of_the_run():
     ("ping", "", []),
 ])
 def test_scaninfo_counts_the_ports_asked(dtd, method, ports, expected):
-    fields = {name: getattr(RUN, name) for name in RUN.__struct_fields__}
-    text = whole([Run(**{**fields, "method": method, "ports": ports})])
+    text = whole([replace(RUN, method=method, ports=ports)])
     valid(dtd, text)
     infos = wellformed(text).findall("scaninfo")
     assert [(i.get("type"), i.get("protocol"), i.get("numservices")) for i in infos] == expected
@@ -89,10 +89,9 @@ def test_name_that_was_asked_for_is_user_and_others_are_ptr():
 
 
 def test_unlisted_closed_ports_have_the_reason_of_the_method():
-    fields = {name: getattr(RUN, name) for name in RUN.__struct_fields__}
     host = Host(addr="10.0.0.1", state="up", reason="user-set",
                 rest={"tcp": {"closed": 5, "filtered": 2}, "udp": {"closed": 1}})
-    root = wellformed(whole([Run(**{**fields, "method": "connect"}), host]))
+    root = wellformed(whole([replace(RUN, method="connect"), host]))
     reasons = root.findall("host/ports/extraports[@state='closed']/extrareasons")
     assert [r.get("reason") for r in reasons] == ["conn-refused", "port-unreach"]
     assert root.find("host/ports/extraports[@state='closed']").get("count") == "6"

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
-from portulan.record import End, Os, Port, Service
+from portulan.record import Os, Port, Service
 from portulan.render import wording
 from portulan.render.gather import gather
 
@@ -57,10 +58,9 @@ def test_frames_are_listed_in_order():
 def test_outcome_of_each_end():
     assert wording.outcome(gather(SMALL)) == "complete"
     assert "no end" in wording.outcome(gather(KILLED))
-    fields = {name: getattr(END, name) for name in END.__struct_fields__}
-    failed = End(**{**fields, "reason": "error", "error": "disk full"})
+    failed = replace(END, reason="error", error="disk full")
     assert wording.outcome(gather([failed])) == "incomplete: stopped by an error: disk full"
-    stopped = End(**{**fields, "reason": "interrupted"})
+    stopped = replace(END, reason="interrupted")
     assert wording.outcome(gather([stopped])) == "incomplete: interrupted"
 
 
