@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-from portulan.errors import UsageError
+from portulan.errors import UsageError, printable
 from portulan.link.netlink import (
     FAMILY_OF_AF,
     RTM_GETADDR,
@@ -112,7 +112,7 @@ def interface(name: str) -> Interface:
     for one in known:
         if one.name == name:
             return one
-    names = ", ".join(each.name for each in known)
+    names = ", ".join(printable(each.name) for each in known)
     raise UsageError("no such interface", text=name, hint=f"this machine has {names}")
 
 

@@ -153,10 +153,8 @@ def _ping(rights: Rights, missing: str) -> Method:
         return Method("ping", allowed=True, reason="ICMP echo through datagram sockets")
     first, last = rights.ping_groups
     who = "nobody" if first > last else f"groups {first} to {last}"
-    return Method(
-        "ping", allowed=False, grant=missing,
-        reason=f"needs CAP_NET_RAW; without it, net.ipv4.ping_group_range lets {who}",
-    )
+    reason = f"needs CAP_NET_RAW; ping_group_range allows {who}"
+    return Method("ping", allowed=False, reason=reason, grant=missing)
 
 
 def _status() -> dict[str, str]:
