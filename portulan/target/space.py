@@ -89,9 +89,11 @@ class Space:
     @classmethod
     def of(cls, targets: Targets) -> Space:
         """Return the space of every port of every target."""
+        once = {id(block.ports): block.ports for block in targets.blocks}
+        made = {identity: ports.packed() for identity, ports in once.items()}
         return cls(
-            Segment(item.range.family, item.range.start, item.range.count, item.ports.keys())
-            for item in targets.blocks
+            Segment(block.range.family, block.range.start, block.range.count, made[id(block.ports)])
+            for block in targets.blocks
         )
 
     @classmethod
@@ -193,11 +195,14 @@ class Space:
 
     def _lay_out_ports(self) -> None:
         """Keep each distinct list of ports once, however many segments share it."""
-        lists = list(dict.fromkeys(item.keys for item in self.segments))
-        number = {keys: at for at, keys in enumerate(lists)}
+        # By identity first: a million segments may share one list of 65,535 ports to hash.
+        once = {id(item.keys): item.keys for item in self.segments}
+        lists = list(dict.fromkeys(once.values()))
+        place = {keys: at for at, keys in enumerate(lists)}
+        number = {identity: place[keys] for identity, keys in once.items()}
         starts = np.cumsum([0, *map(len, lists)])
         self._keys = np.array([key for keys in lists for key in keys], np.uint32)
-        self._list_of = np.array([number[item.keys] for item in self.segments], np.int64)
+        self._list_of = np.array([number[id(item.keys)] for item in self.segments], np.int64)
         self._keys_at = starts[self._list_of].astype(np.int64)
         list_of_key = np.repeat(np.arange(len(lists), dtype=np.int64), [len(k) for k in lists])
         self._lookup = list_of_key << 24 | self._keys
