@@ -13,6 +13,7 @@ from portulan.link.packet_socket import (
     ETH_P_NONE,
     GONE,
     Program,
+    bind,
     gone,
     open_socket,
     set_promiscuous,
@@ -62,6 +63,10 @@ class PacketLink(Closing):
             if tx:
                 self._tx = TxRing(
                     interface, frame_bytes=min(frame_bytes, self._longest), slots=tx_slots)
+                # Opened now though seldom needed: later the right, the namespace or the
+                # interface may be gone.
+                self._long = open_socket(socket.AF_PACKET, socket.SOCK_RAW, ETH_P_NONE)
+                bind(self._long, interface, ETH_P_NONE)
         except BaseException:
             self.close()
             raise
@@ -73,7 +78,7 @@ class PacketLink(Closing):
 
     def send(self, frames: Frames) -> int:
         """Return how many frames the kernel took, in order from the first."""
-        if self._tx is None:
+        if self._tx is None or self._long is None:
             raise UsageError("this link was opened to receive only", text=self._name)
         check_frames(frames, self._link_type)
         if not len(frames):
@@ -82,7 +87,7 @@ class PacketLink(Closing):
         if int(frames.length.max()) <= self._tx.capacity:
             taken = self._tx.send(frames)
         else:
-            taken = self._send_long(frames)
+            taken = self._send_long(self._long, frames)
         self._sent += taken
         return taken
 
@@ -117,12 +122,9 @@ class PacketLink(Closing):
                 f"a frame of {wrong} bytes does not fit {self._name}: "
                 f"{self._shortest} to {self._longest} bytes do")
 
-    def _send_long(self, frames: Frames) -> int:
+    def _send_long(self, long: socket.socket, frames: Frames) -> int:
         """Send a batch with frames longer than a slot, in its order, past the ring."""
-        if self._long is None:
-            self._long = open_socket(socket.AF_PACKET, socket.SOCK_RAW, ETH_P_NONE)
-            self._long.bind((self._name, ETH_P_NONE))
-        outcome = send_many(self._long.fileno(), frames)
+        outcome = send_many(long.fileno(), frames)
         if outcome.errno in GONE:
             raise gone(self._name, strerror(outcome.errno))
         if outcome.errno not in (0, errno.ENOBUFS, errno.EAGAIN):

@@ -50,6 +50,14 @@ def open_socket(family: int, kind: int, protocol: int) -> socket.socket:
         raise PrivilegeError("cannot open a raw socket", right="CAP_NET_RAW", grant=GRANT) from None
 
 
+def bind(sock: socket.socket, interface: str, protocol: int) -> None:
+    """Tie the socket to an interface; `ETH_P_NONE` receives nothing."""
+    try:
+        sock.bind((interface, protocol))
+    except OSError as error:
+        raise gone(interface, error) from None
+
+
 def attach_filter(sock: socket.socket, program: Program) -> None:
     """Let only those frames into the socket for which the program returns more than 0."""
     if not 0 < len(program) <= BPF_MAXINSNS:

@@ -12,6 +12,7 @@ import mmap
 import socket
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,7 @@ from portulan.link.packet_socket import (
     TPACKET_V3,
     Program,
     attach_filter,
+    bind,
     open_socket,
     raise_pending,
     wait_readable,
@@ -86,7 +88,7 @@ class RxRing:
             self._map = mmap.mmap(self.sock.fileno(), self._blocks * block_bytes)
             if setup is not None:
                 setup(self.sock)
-            self.sock.bind((interface, protocol))
+            bind(self.sock, interface, protocol)
         except BaseException:
             self.sock.close()
             raise
@@ -117,9 +119,10 @@ class RxRing:
         """Free the ring."""
         if self.sock.fileno() < 0:
             return
-        # The map holds the socket by a descriptor of its own and cannot be closed while seen.
         del self._bytes, self._words
-        self._map.close()
+        # As in TxRing: a view in the traceback of a Ctrl-C may keep the map for a while.
+        with suppress(BufferError):
+            self._map.close()
         self.sock.close()
 
     def _ready(self) -> bool:

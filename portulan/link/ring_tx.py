@@ -13,6 +13,7 @@ import mmap
 import select
 import socket
 import struct
+from contextlib import suppress
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
@@ -26,6 +27,7 @@ from portulan.link.packet_socket import (
     PACKET_VERSION,
     SOL_PACKET,
     TPACKET_V2,
+    bind,
     gone,
     open_socket,
     raise_send_buffer,
@@ -63,7 +65,7 @@ class TxRing:
             raise_send_buffer(self._sock, slots * TRUESIZE)
             self._map = mmap.mmap(self._sock.fileno(), slots * size)
             # Protocol 0: this socket sends, it shall never receive.
-            self._sock.bind((interface, ETH_P_NONE))
+            bind(self._sock, interface, ETH_P_NONE)
         except BaseException:
             self._sock.close()
             raise
@@ -132,9 +134,11 @@ class TxRing:
         """Free the ring."""
         if self._sock.fileno() < 0:
             return
-        # The map holds the socket by a descriptor of its own and cannot be closed while seen.
         del self._bytes, self._words
-        self._map.close()
+        # The map holds the socket by a descriptor of its own and cannot be closed while a view of
+        # it lives, as in the traceback of a Ctrl-C: then it goes with the last view.
+        with suppress(BufferError):
+            self._map.close()
         self._sock.close()
 
 
