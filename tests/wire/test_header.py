@@ -20,7 +20,8 @@ def columns_of(kind, columns):
     rows = []
     for field in kind.layout.fields:
         parts = [np.asarray(getattr(columns, span.name)[:]).tolist() for span in field.spans]
-        joined = [hi << 64 | lo for hi, lo in zip(*parts, strict=True)] if len(parts) > 1 else parts[0]
+        wide = len(parts) > 1
+        joined = [hi << 64 | lo for hi, lo in zip(*parts, strict=True)] if wide else parts[0]
         rows.append(joined)
     return [dict(zip(kind.layout.by_name, row, strict=True)) for row in zip(*rows, strict=True)]
 
