@@ -115,18 +115,21 @@ def _way(way: Way) -> Row:
 
 def _peers(peers: Sequence[Peer], width: int) -> Iterator[list[Line]]:
     known = sorted(peers, key=lambda peer: (peer.mac is None, not peer.router))
-    head: Row = tuple(
-        (word, "dim") for word in ("ADDRESS", "INTERFACE", "MAC", "STATE", "VENDOR")
-    )
+    head: Row = tuple((word, "dim") for word in ("ADDRESS", "INTERFACE", "MAC", "VENDOR"))
     rows: list[Row] = [
         (
             (peer.address, "" if peer.mac else "dim"), (peer.interface, "name"),
-            (peer.mac or "no answer", "" if peer.mac else "dim"),
-            (peer.state + (" router" if peer.router else ""), "dim"), (_vendor(peer), "dim"),
+            (peer.mac or "no answer", "" if peer.mac else "dim"), (_remark(peer), "dim"),
         )
         for peer in known
     ]
     yield from _table([head, *rows] if rows else [], width)
+
+
+def _remark(peer: Peer) -> str:
+    """Return vendor and what is unusual: that an entry is stale by now is no news."""
+    odd = peer.state if peer.state not in ("reachable", "stale", "delay", "probe") else ""
+    return ", ".join(filter(None, (_vendor(peer), "router" if peer.router else "", odd)))
 
 
 def _vendor(peer: Peer) -> str:
@@ -191,7 +194,7 @@ def _address(facts: Address, width: int) -> Iterator[Line]:
         yield from _folded("next hop", _neighbour(facts.route.neighbour), width)
     if facts.names is not None:
         yield from _folded("names", ", ".join(facts.names) or "none", width)
-    scan = "" if facts.zone_missing else f"portulan scan {facts.address}"
+    scan = f"portulan scan {facts.address}" if facts.route and facts.route.interface else ""
     if not facts.scannable:
         scan = f"never: {facts.kind} addresses name no single host"
     if scan:

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import dataclasses
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portulan.cli.info_facts import Card, HeldAddress, Machine, Peer, Way, machine, subject
+from portulan.cli.info_facts import Card, HeldAddress, Machine, Path, Peer, Way, machine, subject
 from portulan.cli.info_text import NEIGHBOURS_SHOWN, lines
 from portulan.link.rights import Rights, grant, methods
 from portulan.render.layout import cells
@@ -17,6 +18,11 @@ POOR = Rights(
     unprivileged_port_start=1024, ephemeral_ports=(32768, 60999), foreign_network=False,
     net_raw_bounded=False, no_new_privileges=False, interpreter="/usr/bin/python3.11",
     interpreter_nosuid=False,
+)
+
+
+REFUSED = Path(
+    kind="blackhole", interface="", gateway=None, source=None, mtu=0, neighbour=None,
 )
 
 
@@ -106,6 +112,22 @@ def test_machine_routes_say_local_refusing_and_foreign_tables() -> None:
 def test_machine_with_many_neighbours_counts_the_rest() -> None:
     text = shown(made(peers=40))
     assert f"  … and {41 - NEIGHBOURS_SHOWN} more: --json lists all" in text
+
+
+def test_machine_neighbour_rows_tell_vendor_and_odd_states_only() -> None:
+    text = shown(made())
+    rows = {line.split()[0]: line for line in text if line.startswith("  10.0.0.")}
+    assert rows["10.0.0.1"].endswith("locally administered")
+    assert rows["10.0.0.99"].endswith("no answer          failed")
+
+
+def test_address_that_cannot_be_reached_is_not_offered_to_a_scan() -> None:
+    facts = subject("10.1.2.3", resolve=False)
+    for route, words in ((None, "none from here"), (REFUSED, "routing table says blackhole")):
+        unreachable = msgspec.structs.replace(facts, route=route)
+        text = "\n".join("".join(part for part, _ in line) for line in lines(unreachable))
+        assert words in text
+        assert "portulan scan" not in text
 
 
 def test_machine_with_raw_sockets_needs_no_grant() -> None:

@@ -99,6 +99,8 @@ def ip(*words: str, **options: Any) -> subprocess.CompletedProcess[str]:
 def namespace() -> Iterator[str]:
     if not shutil.which("ip"):
         pytest.skip("needs iproute2's ip")
+    if not os.path.exists("/proc/net/if_inet6"):
+        pytest.skip("needs a kernel with IPv6")
     made = subprocess.run(["ip", "netns", "add", NAMESPACE], capture_output=True, check=False)
     if made.returncode:
         pytest.skip("needs CAP_NET_ADMIN and CAP_SYS_ADMIN to make a network namespace")
