@@ -6,9 +6,7 @@ from collections.abc import Callable
 
 from portulan.link.contract import Closing, Counters, Link
 from portulan.wire.frames import Frames
-
-SHOWN = 32
-"""Bytes shown of a frame: the Ethernet header and most of an IPv4 header."""
+from portulan.wire.text import lines
 
 
 class Trace(Closing):
@@ -50,5 +48,5 @@ class Trace(Closing):
         self._link.close()
 
     def _say(self, mark: str, frames: Frames) -> None:
-        for index, size in enumerate(frames.wire_length.tolist()):
-            self._print(f"{mark} {size} bytes {frames[index][:SHOWN].hex(' ', 2)}")
+        for line in lines(frames):
+            self._print(f"{mark} {line}")
