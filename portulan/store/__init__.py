@@ -21,23 +21,32 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .chart import Chart
     from .charts import ChartFolder, Charts, charts_folder
     from .disk import DiskError, write_atomic
+    from .findings import Findings
     from .journal import Damage, Journal, read_events
     from .lock import Busy, Lock
     from .progress import ANSWER_DTYPE, Mark, ProgressLog
+    from .summary import Summary, summarize
+    from .tables import parquet_files, write_parquet
 
 _HOMES = {
+    "chart": ("Chart",),
     "charts": ("ChartFolder", "Charts", "charts_folder"),
     "disk": ("DiskError", "write_atomic"),
+    "findings": ("Findings",),
     "journal": ("Damage", "Journal", "read_events"),
     "lock": ("Busy", "Lock"),
     "progress": ("ANSWER_DTYPE", "Mark", "ProgressLog"),
+    "summary": ("Summary", "summarize"),
+    "tables": ("parquet_files", "write_parquet"),
 }
 
 __all__ = [
-    "ANSWER_DTYPE", "Busy", "ChartFolder", "Charts", "Damage", "DiskError", "Journal", "Lock",
-    "Mark", "ProgressLog", "charts_folder", "read_events", "write_atomic",
+    "ANSWER_DTYPE", "Busy", "Chart", "ChartFolder", "Charts", "Damage", "DiskError", "Findings",
+    "Journal", "Lock", "Mark", "ProgressLog", "Summary", "charts_folder", "parquet_files",
+    "read_events", "summarize", "write_atomic", "write_parquet",
 ]
 
 

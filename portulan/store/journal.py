@@ -136,12 +136,16 @@ def read_events(path: Path) -> tuple[list[AnyEvent], list[Damage]]:
     except OSError as error:
         raise DiskError(error, path) from error
     data, damage = _verify(data, checks)
-    whole = data[: data.rfind(b"\n") + 1]
+    events, unreadable = decode_lines(data[: data.rfind(b"\n") + 1])
+    return events, sorted(damage + unreadable, key=lambda each: each.offset)
+
+
+def decode_lines(data: bytes) -> tuple[list[AnyEvent], list[Damage]]:
+    """Return the events of whole lines, and which lines could not be read."""
     try:
-        return _decoder.decode_lines(whole), damage
+        return _decoder.decode_lines(data), []
     except (msgspec.MsgspecError, ValueError, RecursionError):
-        events, unreadable = _decode_each(whole)
-        return events, sorted(damage + unreadable, key=lambda each: each.offset)
+        return _decode_each(data)
 
 
 def _decode_each(data: bytes) -> tuple[list[AnyEvent], list[Damage]]:
