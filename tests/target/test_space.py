@@ -89,6 +89,31 @@ def test_hosts_are_numbered_in_order_with_consecutive_probes(segments):
         sorted({(f, address) for f, address, _ in listed(segments)})
 
 
+@given(segment_lists().filter(len), st.data())
+def test_asked_ports_on_other_addresses_are_minus_one(segments, data):
+    space, place = Space(segments), {row: at for at, row in enumerate(listed(segments))}
+    rows_asked = [
+        (data.draw(st.sampled_from([4, family, 6])),
+         (address + data.draw(st.sampled_from([0, 1, -1, EDGE, -EDGE, 12]))) % (EDGE * EDGE), key)
+        for family, address, key in data.draw(
+            st.lists(st.sampled_from(sorted(place)), min_size=1, max_size=10))
+    ]
+    column = [np.array(values, kind) for values, kind in (
+        ([f for f, _, _ in rows_asked], np.uint8), ([a >> 64 for _, a, _ in rows_asked], np.uint64),
+        ([a % EDGE for _, a, _ in rows_asked], np.uint64),
+        ([k & 0xFFFF for _, _, k in rows_asked], np.uint16),
+        ([k >> 16 for _, _, k in rows_asked], np.uint8))]
+    assert space.index_of(*column).tolist() == [place.get(row, -1) for row in rows_asked]
+
+
+def test_same_lower_bits_in_another_net_or_family_are_minus_one():
+    for ranges in ([Range(6, EDGE + 1)], [Range(6, EDGE + 1), Range(6, 3 * EDGE + 1)]):
+        space = Space.hosts(ranges, [(6, 80)])
+        hi, lo = np.array([1, 2, 0, 1], np.uint64), np.ones(4, np.uint64)
+        family = np.array([6, 6, 6, 4], np.uint8)
+        assert space.host_number(family, hi, lo).tolist() == [0, -1, -1, -1]
+
+
 def test_index_within_host_follows_the_list_of_ports():
     space = Space.hosts([Range(4, 256, 4)], [(6, 80), (6, 22), (1, 0)])
     assert rows(space.probes(np.array([0, 1, 2, 3]))) == [
