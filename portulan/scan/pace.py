@@ -49,11 +49,14 @@ class Pace:
         self._level -= count
 
     def ready_at(self, now: int) -> int:
-        """Return when (ns) the next probe may leave."""
+        """Return when (ns) the next probes may leave: a quarter of a burst, or one.
+
+        Waking for each single probe would cost more than sending it.
+        """
         if not self.rate_pps:
             return now
         self._fill(now)
-        missing = 1.0 - self._level
+        missing = max(1.0, self._depth / 4) - self._level
         return now if missing <= 0 else now + int(missing * SECOND / self.rate_pps) + 1
 
 

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from portulan.target.bitmap import Bitmap
 from portulan.target.permutation import Permutation, Shard
+
 from .pace import Pace, RoundTrip
 from .sentlog import SentLog
 from .verdict import NEXT_HOLD, Answers, Hold

@@ -1,0 +1,136 @@
+"""A sweep over packet links: frames out, frames in, until the machine is done."""
+
+from __future__ import annotations
+
+import select
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from portulan.drive.clock import Clock
+from portulan.errors import PeerError
+from portulan.link.contract import Link
+from portulan.scan.kind import Kind
+from portulan.scan.sweep import Emission, Mark, Sweep
+from portulan.scan.verdict import Answers
+from portulan.wire.frames import Frames
+
+#: Frames built and sent at once: a quarter of the transmit ring, so that it drains while we fill.
+BATCH: Final = 1_024
+#: The longest sleep: a stop or a late answer is noticed at least this often.
+NAP_NS: Final = 50_000_000
+#: How often the caller hears how far it is, whatever was found.
+TICK_NS: Final = 100_000_000
+#: Sends that were taken by no link in a row before we say so.
+STUCK_MAX: Final = 2_000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Found:
+    """News of a sweep: fresh answers with their replies, and where the sweep stands.
+
+    `frames` are the batch that `answers.row` points into, times in Unix ns; `sent_ns` is when the
+    probes left (Unix ns), `rtt_ns` -1 where unknown.
+    """
+
+    answers: Answers
+    rtt_ns: NDArray[np.int64]
+    sent_ns: NDArray[np.int64]
+    frames: Frames
+    mark: Mark
+    progress: float
+    sent: int
+    received: int
+
+
+Report = Callable[[Found], None]
+
+
+class PacketSweep:
+    """Drives one machine with one kind over some links."""
+
+    def __init__(
+        self, sweep: Sweep, kind: Kind, links: Sequence[Link], *, report: Report,
+        stop: threading.Event,
+    ) -> None:
+        self._sweep, self._kind, self._links = sweep, kind, links
+        self._report, self._stop = report, stop
+        self._poll = select.poll()
+        for link in links:
+            if link.fileno() >= 0:
+                self._poll.register(link.fileno(), select.POLLIN)
+        self._ticked = 0
+        self._received = 0
+
+    def run(self) -> None:
+        """Ask until everything is answered or given up, or until stopped."""
+        while not self._sweep.done and not self._stop.is_set():
+            now = Clock.now()
+            emission = self._sweep.emit(now, BATCH)
+            if emission is not None:
+                self._send(emission)
+                self._hear(0)
+            elif not self._sweep.done:
+                wait = self._sweep.deadline(now) - now
+                self._hear(min(max(wait, 0), NAP_NS))
+            self._tick()
+        self._hear(0)
+        self._tell(Answers.none(), np.empty(0, np.int64), Frames.empty(), Clock.offset())
+
+    def _send(self, emission: Emission) -> None:
+        start = Clock.now()
+        for out in self._kind.build(emission.index, emission.try_no):
+            frames = Frames.uniform(out.rows, link_type=out.link_type)
+            link, done, stuck = self._links[out.link], 0, 0
+            while done < len(frames) and not self._stop.is_set():
+                taken = link.send(frames.take(slice(done, None)) if done else frames)
+                done += taken
+                if not taken:
+                    stuck += 1
+                    if stuck > STUCK_MAX:
+                        raise PeerError("the interface takes no frames any more")
+                    self._hear(1_000_000)
+        self._sweep.sent_batch(emission, start, Clock.now())
+
+    def _hear(self, wait_ns: int) -> None:
+        if len(self._links) > 1 and wait_ns:
+            self._poll.poll(wait_ns / 1e6)
+            wait_ns = 0
+        for link in self._links:
+            frames = link.receive(wait_ns)
+            while len(frames):
+                self._read(frames)
+                frames = link.receive(0)
+
+    def _read(self, frames: Frames) -> None:
+        self._received += len(frames)
+        offset = Clock.offset()
+        answers = self._kind.read(frames)
+        if not len(answers):
+            return
+        machine = Answers(
+            answers.index, answers.state, answers.reason, answers.ttl, answers.try_no,
+            answers.time_ns - offset, answers.row, answers.soft,
+        )
+        fresh, rtt = self._sweep.feed(machine)
+        if len(fresh):
+            self._tell(fresh, rtt, frames, offset)
+
+    def _tell(
+        self, fresh: Answers, rtt: NDArray[np.int64], frames: Frames, offset: int
+    ) -> None:
+        now = Clock.now()
+        self._ticked = now
+        sent = self._sweep.sent_at(fresh.index, fresh.try_no) if len(fresh) else rtt
+        self._report(Found(
+            fresh, rtt, np.where(sent >= 0, sent + offset, 0), frames, self._sweep.mark(now),
+            self._sweep.progress, self._sweep.sent, self._received,
+        ))
+
+    def _tick(self) -> None:
+        if Clock.now() - self._ticked >= TICK_NS:
+            self._tell(Answers.none(), np.empty(0, np.int64), Frames.empty(), 0)

@@ -1,0 +1,222 @@
+"""What will be done: whom, on which ports, how, how fast, and why. Nothing is sent before."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from portulan.drive.request import (
+    CONTACT_MAX_BYTES,
+    DEFAULT_TOP_PORTS,
+    PUBLIC_MAX,
+    RATE_PRIVATE_PPS,
+    RATE_PUBLIC_PPS,
+    Request,
+)
+from portulan.drive.ways import Ways
+from portulan.errors import PrivilegeError, UsageError
+from portulan.link.rights import Rights, grant
+from portulan.scan.pace import TIMING
+from portulan.target.classify import classify_ranges, kinds
+from portulan.target.hosts import Word
+from portulan.target.permutation import Shard
+from portulan.target.ports import PortSet, parse_ports, top_ports
+from portulan.target.ranges import Range, address_count
+from portulan.target.scope import ScopeRules
+from portulan.target.space import Space
+from portulan.target.targets import Resolve, Targets, parse_targets
+
+#: Never asked, whatever the user types: nobody is there, or everybody.
+FORBIDDEN = ("multicast", "broadcast", "reserved", "unspecified")
+
+
+#: Ranges without a way that get a line each.
+UNREACHED_SHOWN = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """Whom a request means: its targets, ports and order, without a look at this machine."""
+
+    request: Request
+    targets: Targets
+    ports: PortSet
+    shard: Shard
+    public: int
+    """Public addresses among the targets."""
+    notes: tuple[str, ...]
+
+    @property
+    def rate_pps(self) -> float:
+        """The cap on packets a second, 0 for none."""
+        slow = TIMING[self.request.timing][0]
+        if self.request.max_rate is not None:
+            return self.request.max_rate
+        return slow or (RATE_PUBLIC_PPS if self.public else RATE_PRIVATE_PPS)
+
+    @property
+    def retries(self) -> int:
+        """How often a silent probe may be asked again at most."""
+        given = self.request.retries
+        return TIMING[self.request.timing][1] if given is None else given
+
+    def space(self) -> Space:
+        """Return the index space of every port of every target."""
+        return Space.of(self.targets)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """An aim, and the way this machine takes to it."""
+
+    aim: Aim
+    method: str
+    """syn, connect or ping."""
+    why: str
+    ways: Ways
+    rights: Rights
+    notes: tuple[str, ...] = field(default=())
+
+
+def take_aim(request: Request, resolve: Resolve) -> Aim:
+    """Return whom a request means; raises `UsageError` for what may not or cannot be asked."""
+    _check_numbers(request)
+    ports = _ports(request)
+    targets = parse_targets(
+        [Word(*word) for word in request.targets], ports=ports, resolve=resolve,
+        exclude=[Word(*word) for word in request.exclude],
+        family=request.family or None,
+    )
+    if any(block.ports.udp or block.ports.sctp for block in targets.blocks):
+        raise UsageError("only TCP ports can be scanned", where="-p", hint="leave U: and S: out")
+    _check_forbidden(targets)
+    notes = [
+        f"{name} has more addresses ({', '.join(rest)}): the first one is scanned"
+        for name, rest in targets.unused.items()
+    ]
+    public = _public(targets, request, notes)
+    shard = Shard.parse(request.shard) if request.shard else Shard(1, 1)
+    return Aim(request, targets, ports, shard, public, tuple(notes))
+
+
+def make_plan(aim: Aim, ways: Ways, rights: Rights) -> Plan:
+    """Return how this machine will do it; raises `UsageError` and `PrivilegeError`."""
+    notes = list(aim.notes)
+    if not ways.reached:
+        first = ways.unreached[0]
+        raise UsageError(
+            "cannot be reached", text=str(first.range), where="target",
+            hint=first.reason or "see `portulan info`",
+        )
+    notes += [f"{each.range} left out: {each.reason}" for each in ways.unreached[:UNREACHED_SHOWN]]
+    if len(ways.unreached) > UNREACHED_SHOWN:
+        notes.append(f"{len(ways.unreached) - UNREACHED_SHOWN} more ranges left out")
+    method, why = _method(aim.request, ways, rights)
+    return Plan(aim, method, why, ways, rights, tuple(notes))
+
+
+def describe(plan: Plan, space: Space) -> dict[str, object]:
+    """Return the plan as plain values, for `--plan --json` and for people."""
+    aim = plan.aim
+    probes = aim.shard.size(space.size)
+    return {
+        "method": plan.method, "why": plan.why,
+        "targets": [str(item) for item in aim.targets.ranges[:20]],
+        "hosts": space.host_count, "ports": str(aim.ports), "probes": probes,
+        "shard": str(aim.shard), "seed": aim.request.seed,
+        "discover": aim.request.discover,
+        "max_rate_pps": aim.rate_pps, "retries": aim.retries,
+        "at_least_s": round(probes / aim.rate_pps, 3) if aim.rate_pps else 0.0,
+        "public": aim.public,
+        "ways": [str(way) for way in plan.ways.reached[:20]],
+        "notes": list(plan.notes),
+    }
+
+
+def _check_numbers(request: Request) -> None:
+    if request.max_rate is not None and request.max_rate < 0:
+        raise UsageError("a rate below zero", text=f"{request.max_rate:g}", where="--max-rate",
+                         hint="packets a second, or 0 for no cap")
+    if request.retries is not None and not 0 <= request.retries <= 15:
+        raise UsageError("retries out of range", text=str(request.retries), where="--retries",
+                         hint="0 to 15")
+    if request.timing not in TIMING:
+        raise UsageError("no such timing", text=str(request.timing), where="-T", hint="0 to 5")
+    if len(request.contact.encode()) > CONTACT_MAX_BYTES:
+        raise UsageError("the contact is too long", where="--contact",
+                         hint=f"at most {CONTACT_MAX_BYTES} bytes")
+
+
+def _ports(request: Request) -> PortSet:
+    if request.ports:
+        return parse_ports(request.ports)
+    return PortSet.of(tcp=top_ports(request.top_ports or DEFAULT_TOP_PORTS))
+
+
+def _check_forbidden(targets: Targets) -> None:
+    # A /16 holds x.x.255.255 without harm: only classes of the registries count here.
+    for kind, item in kinds(targets.ranges):
+        if kind in FORBIDDEN:
+            raise UsageError(f"{kind} addresses are never scanned", text=str(item), where="target",
+                             hint="leave them out or name them in --exclude")
+
+
+def _public(targets: Targets, request: Request, notes: list[str]) -> int:
+    counts = dict(classify_ranges(targets.ranges))
+    public = counts.get("public", 0)
+    if request.scope:
+        outside = ScopeRules.parse(request.scope, request.scope_where or "--scope").check(
+            targets.ranges)
+        if outside:
+            raise UsageError("outside of the scope", text=_few(outside), where="target",
+                             hint="leave it out, or allow it in the scope file")
+    elif public > PUBLIC_MAX and not request.confirmed:
+        raise UsageError(
+            f"{public:,} public addresses need a scope", where="target",
+            hint="give --scope FILE with `allow NET` lines, or confirm with --yes",
+        )
+    if public:
+        rate = request.max_rate if request.max_rate is not None else RATE_PUBLIC_PPS
+        cap = f"at most {rate:,g} packets a second" if rate else "without a rate cap"
+        notes.append(f"{public:,} public address{'es' * (public > 1)}, {cap}: "
+                     "be sure that you may")
+    return public
+
+
+def _few(ranges: Sequence[Range]) -> str:
+    shown = ", ".join(str(item) for item in ranges[:3])
+    return shown + (f" and {address_count(ranges[3:]):,} more addresses" if ranges[3:] else "")
+
+
+def _method(request: Request, ways: Ways, rights: Rights) -> tuple[str, str]:
+    raw = rights.net_raw and rights.packet_sockets
+    if request.method == "ping":
+        return "ping", _ping_why(ways, raw)
+    if request.method == "connect":
+        return "connect", "connect scan, as asked"
+    if request.method == "syn":
+        if not raw:
+            raise PrivilegeError("a SYN scan", right="CAP_NET_RAW", grant=grant(rights))
+        return "syn", "SYN scan, as asked"
+    if raw:
+        return "syn", "SYN scan: CAP_NET_RAW is there, so handshakes stay half open"
+    return "connect", f"connect scan: no CAP_NET_RAW ({grant(rights)} would allow a SYN scan)"
+
+
+def _ping_why(ways: Ways, raw: bool) -> str:
+    if not raw:
+        return "hosts only, by connecting to ports 80 and 443: no CAP_NET_RAW"
+    parts = []
+    if any(way.neighbour for way in ways.reached):
+        parts.append("ARP and ND on the link")
+    if any(way.routed for way in ways.reached):
+        parts.append("ICMP and TCP beyond it")
+    return "hosts only, by " + " and ".join(parts or ["looking at this machine"])
+
+
+def fingerprint(space: Space, seed: int, shard: Shard) -> bytes:
+    """Return what identifies an order of probing: a progress log of another one is worthless."""
+    segments = [[s.family, str(s.start), s.count, list(s.keys)] for s in space.segments]
+    return msgspec.json.encode([segments, seed, shard.number, shard.count])

@@ -1,0 +1,51 @@
+"""What a user asks for, in a form that can be kept and taken up again."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+import msgspec
+
+Method: TypeAlias = Literal["auto", "syn", "connect", "ping"]
+Word: TypeAlias = tuple[str, str]
+"""A text and where it stood: ("10.0.0.1", "hosts.txt:3")."""
+
+#: Packets a second, unless the user says otherwise.
+RATE_PRIVATE_PPS = 10_000
+RATE_PUBLIC_PPS = 1_000
+#: Public addresses that need no scope file and no confirmation.
+PUBLIC_MAX = 65_536
+DEFAULT_TOP_PORTS = 1_000
+#: A contact that fits every place it is put into.
+CONTACT_MAX_BYTES = 200
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A scan as asked for; what is left out is chosen by the plan."""
+
+    targets: list[Word]
+    exclude: list[Word] = []
+    ports: str = ""
+    """nmap's notation; empty: the top `top_ports`."""
+    top_ports: int = 0
+    method: Method = "auto"
+    discover: bool = True
+    """Ask first who is up (False: `-Pn`)."""
+    family: int = 0
+    """4 or 6, 0 for both."""
+    interface: str = ""
+    max_rate: float | None = None
+    """Packets a second; 0 for no cap, None for the default of the targets' kind."""
+    retries: int | None = None
+    timing: int = 3
+    seed: int = 0
+    shard: str = ""
+    every_state: bool = False
+    """Give each port an event of its own, not only those that answer as open."""
+    scope: str = ""
+    """Text of a scope file."""
+    scope_where: str = ""
+    confirmed: bool = False
+    """The user confirmed more than `PUBLIC_MAX` public addresses."""
+    contact: str = ""
+    argv: list[str] = []
