@@ -60,6 +60,10 @@ class Finding:
         if self.state == "unknown" and port.state in REACHED:
             self.state, self.reason = "up", port.reason
 
+    def open_ports(self) -> list[Port]:
+        """Return the open ports by protocol, then number."""
+        return [port for port in self.sorted_ports() if port.state == "open"]
+
     def sorted_ports(self) -> list[Port]:
         """Return the listed ports by protocol, then number."""
         return sorted(self.ports.values(), key=lambda p: (PROTOCOLS.index(p.protocol), p.port))
@@ -120,11 +124,13 @@ class Findings:
             total.update(host.counts())
         return total
 
-    def open_on(self) -> Counter[tuple[str, int]]:
-        """Return on how many hosts each (protocol, port) is open."""
-        return Counter(
+    def top_open(self, most: int) -> list[tuple[str, int, int]]:
+        """Return (protocol, port, hosts it is open on), the most frequent first, then by number."""
+        hosts = Counter(
             key for host in self.hosts for key, port in host.ports.items() if port.state == "open"
         )
+        ranked = sorted(hosts.items(), key=lambda item: (-item[1], item[0][1], item[0][0]))
+        return [(protocol, port, count) for (protocol, port), count in ranked[:most]]
 
 
 def gather(events: Iterable[AnyEvent]) -> Findings:

@@ -6,6 +6,7 @@ All text from outside is escaped here, so neither of the two can forget to.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import TypeAlias
 from unicodedata import combining, east_asian_width
@@ -27,6 +28,9 @@ TOP_PORTS = 10
 """Bars in the overview of open ports."""
 
 BAR_CELLS = 24
+
+NAME_CELLS = 28
+"""A host's name in a crowded line."""
 
 FIELD_LIMIT = 200
 """Characters of one field from outside: more is never useful on one line."""
@@ -92,10 +96,10 @@ def _fit(line: Line, width: int) -> Line:
 
 
 def _wrap(label: str, text: str, width: int) -> Iterator[Line]:
-    """Yield `text` in lines under a label of 10 cells."""
-    words, line = text.split(" "), ""
+    """Yield `text` in lines under a label of 10 cells; a word too long for a line is cut there."""
+    words, line, room = text.split(" "), "", width - 10
     for word in words:
-        if line and cells(line) + 1 + cells(word) > width - 10:
+        if line and cells(line) + 1 + min(cells(word), room // 2) > room:
             yield _fit([(f"{label:<10}", "label"), (line, "")], width)
             label, line = "", word
         else:
@@ -146,7 +150,7 @@ def _host(host: Finding, width: int) -> Iterator[Line]:
     collapsed, ports = wording.collapse(host)
     if ports:
         rows = [_port_row(host, port) for port in ports]
-        yield from _table(_PORT_HEAD, rows, width, slack=2, sides="<<<<>>")
+        yield from _table(_PORT_HEAD, rows, width, slack={2: 12}, sides="<<<<>>")
     if collapsed:
         yield _fit([("  not shown: ", "dim"), (_safe(wording.tally(collapsed)), "dim")], width)
     for system in wording.systems(host):
@@ -192,14 +196,18 @@ def _port_row(host: Finding, port: Port) -> Row:
 
 
 def _table(
-    head: Row, rows: list[Row], width: int, *, slack: int, sides: str,
+    head: Row, rows: list[Row], width: int, *, slack: dict[int, int], sides: str,
 ) -> Iterator[Line]:
-    """Yield a table; columns without values are left out, `slack` gives way when it is too wide."""
+    """Yield a table; columns without values are left out.
+
+    When it is too wide, the columns of `slack` give way in turn, down to so many cells.
+    """
     used = [at for at in range(len(head)) if any(row[at][0] for row in rows)]
     sizes = {at: max(cells(row[at][0]) for row in (head, *rows)) for at in used}
     over = 2 * len(used) + sum(sizes.values()) - width
-    if over > 0 and slack in sizes:
-        sizes[slack] = max(8, sizes[slack] - over)
+    for at in filter(sizes.__contains__, slack):
+        given = max(0, min(over, sizes[at] - slack[at]))
+        sizes[at], over = sizes[at] - given, over - given
     for row in (head, *rows):
         line: Line = []
         for at in used:
@@ -212,12 +220,12 @@ def _table(
 
 def _overview(found: Findings) -> Iterator[Line]:
     """Yield on how many hosts each port is open, the most frequent first, with bars."""
-    top = found.open_on().most_common(TOP_PORTS)
+    top = found.top_open(TOP_PORTS)
     if not top:
         return
     yield []
-    most = top[0][1]
-    for (protocol, number), count in top:
+    most = top[0][2]
+    for protocol, number, count in top:
         name = wording.guess(number, protocol)
         bar = "█" * max(1, round(BAR_CELLS * count / most))
         yield [
@@ -226,25 +234,35 @@ def _overview(found: Findings) -> Iterator[Line]:
         ]
 
 
-_HOST_HEAD: Row = tuple(
-    (name, "label") for name in ("HOST", "NAME", "OPEN", "OTHER", "RTT", "FRAMES")
-)
+_HOST_HEAD: Row = tuple((name, "label") for name in ("HOST", "NAME", "OPEN", "RTT", "FRAMES"))
 
 
 def _compact(hosts: list[Finding], width: int, limit: int) -> Iterator[Line]:
-    """Yield one line a host."""
+    """Yield one line a host, and what these lines leave out as one sum.
+
+    Frames are shown in sweeps of one port: next to many ports they would tell nothing.
+    """
     cut = hosts[:limit] if limit else hosts
+    sweep = all(len(host.ports) <= 1 for host in cut)
     yield []
-    yield from _table(_HOST_HEAD, [_host_row(host) for host in cut], width, slack=2, sides="<<<<>>")
+    rows = [_host_row(host, sweep) for host in cut]
+    yield from _table(_HOST_HEAD, rows, width, slack={1: 16, 2: 10}, sides="<<<>>")
+    others = sum((wording.not_open(host) for host in hosts), Counter[tuple[str, str]]())
+    if others:
+        yield _fit([("  not shown: ", "dim"), (_safe(wording.tally(others)), "dim")], width)
 
 
-def _host_row(host: Finding) -> Row:
-    opened = [port for port in host.sorted_ports() if port.state == "open"]
+def _host_row(host: Finding, sweep: bool) -> Row:
+    opened = host.open_ports()
     return (
         (_safe(host.addr), "host"),
-        (clip(", ".join(map(_safe, host.names[:2])), 28), "name"),
-        (", ".join(f"{port.port}/{port.protocol}" for port in opened), "open"),
-        (clip(_safe(wording.tally(wording.not_open(host))), 24), "dim"),
+        (clip(_safe(host.names[0]), NAME_CELLS) if host.names else "", "name"),
+        (", ".join(map(_short, opened)), "open"),
         (wording.rtt(wording.best_rtt_us(host)), "dim"),
-        (clip(" ".join(wording.frames(port) for port in opened), 14), "dim"),
+        (wording.frames(opened[0]) if opened and sweep else "", "dim"),
     )
+
+
+def _short(port: Port) -> str:
+    """Return a port for a crowded line: TCP goes without saying."""
+    return str(port.port) if port.protocol == "tcp" else f"{port.port}/{port.protocol}"

@@ -93,7 +93,7 @@ def _extras(host: Finding) -> str:
 
 
 def _host_row(host: Finding) -> str:
-    opened = [port for port in host.sorted_ports() if port.state == "open"]
+    opened = host.open_ports()
     return _row(
         text(host.addr), text(", ".join(host.names)),
         ", ".join(f"{port.port}/{port.protocol}" for port in opened),

@@ -17,7 +17,7 @@ from shlex import join
 from portulan.record import AnyEvent, Os, Port, Run, Service
 from portulan.render.escape import visible
 from portulan.render.gather import Finding, Findings, gather
-from portulan.render.wording import outcome, plural, system
+from portulan.render.wording import outcome, plural, port_groups, system
 from portulan.target.ports import service_name
 
 CHUNK_HOSTS = 256
@@ -29,14 +29,22 @@ XML_VERSION = "1.05"
 SCAN_TYPES = frozenset({"syn", "ack", "connect", "null", "xmas", "window", "maimon", "fin", "udp"})
 """Methods that nmap's DTD knows; other runs (host discovery) have no `scaninfo`, as in nmap."""
 
+SCAN_TYPES_BY_PROTOCOL = {"udp": "udp", "sctp": "sctpinit"}
+
 CLOSED_REASON = {"tcp": "reset", "udp": "port-unreach", "sctp": "abort", "ip": "proto-unreach"}
 """What makes an unlisted port closed."""
+
+REASONS = {
+    "accept-reset": "syn-ack",
+    "local-denied": "perm-denied",
+    "no-neighbour": "host-unreach",
+}
+"""Our reasons that nmap has no word for, in its nearest one."""
 
 UNLISTED_REASON = {"unfiltered": "reset", "open|filtered": "no-response"}
 
 _CPE_PART = re.compile(r"(?:^|(?<=:))((?:\\.|[^:\\])*)(?=:|$)", re.DOTALL)
 _CPE_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
-_RANGE = re.compile(r"(\d+)(?:-(\d+))?$")
 
 
 def render(events: Iterable[AnyEvent]) -> Iterator[str]:
@@ -51,6 +59,10 @@ def render(events: Iterable[AnyEvent]) -> Iterator[str]:
 
 def _q(text: str) -> str:
     return '"' + escape(visible(text)) + '"'
+
+
+def _reason(reason: str) -> str:
+    return _q(REASONS.get(reason, reason))
 
 
 def _attrs(**pairs: str | int) -> str:
@@ -79,23 +91,12 @@ def _head(run: Run | None, start: datetime | None) -> str:
 def _scaninfo(run: Run) -> str:
     if run.method not in SCAN_TYPES:
         return ""
-    by_protocol: dict[str, list[str]] = {}
-    protocol = "udp" if run.method == "udp" else "tcp"
-    for part in run.ports.split(","):
-        letter, colon, ports = part.partition(":")
-        if colon:
-            protocol = {"U": "udp", "S": "sctp"}.get(letter.upper(), "tcp")
-        by_protocol.setdefault(protocol, []).append(ports if colon else part)
+    asked = port_groups(run.ports, "udp" if run.method == "udp" else "tcp")
     return "".join(
-        f'<scaninfo type="{"udp" if name == "udp" else run.method}" protocol="{name}"'
-        f' numservices="{sum(map(_size, parts))}" services={_q(",".join(parts))}/>\n'
-        for name, parts in by_protocol.items()
+        f'<scaninfo type="{SCAN_TYPES_BY_PROTOCOL.get(protocol, run.method)}"'
+        f' protocol="{protocol}" numservices="{count}" services={_q(ports)}/>\n'
+        for protocol, count, ports in asked
     )
-
-
-def _size(part: str) -> int:
-    match = _RANGE.match(part)
-    return int(match[2] or match[1]) - int(match[1]) + 1 if match else 0
 
 
 def _host(host: Finding, found: Findings) -> str:
@@ -103,7 +104,7 @@ def _host(host: Finding, found: Findings) -> str:
     mac = _attrs(addr=host.mac, addrtype="mac", vendor=host.vendor) if host.mac else ""
     return (
         f"<host{_times(found)}>"
-        f'<status state="{host.state}" reason={_q(host.reason)} reason_ttl="0"/>\n'
+        f'<status state="{host.state}" reason={_reason(host.reason)} reason_ttl="0"/>\n'
         f'<address addr={_q(host.addr)} addrtype="{addrtype}"/>\n'
         + (f"<address{mac}/>\n" if mac else "")
         + _hostnames(host, found)
@@ -170,7 +171,7 @@ def _extrareasons(state: str, protocol: str, count: int, method: str) -> str:
 def _port(port: Port, service: Service | None) -> str:
     return (
         f'<port protocol="{port.protocol}" portid="{port.port}">'
-        f'<state state="{port.state}" reason={_q(port.reason)} reason_ttl="{port.ttl}"/>'
+        f'<state state="{port.state}" reason={_reason(port.reason)} reason_ttl="{port.ttl}"/>'
         f"{_service(port, service)}</port>\n"
     )
 

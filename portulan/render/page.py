@@ -88,7 +88,7 @@ def _rhumbs() -> str:
 def _banner(found: Findings) -> str:
     run, when = found.run, found.started
     kind = "good" if found.complete else "bad"
-    asked = [f"ports {run.ports}" if run and run.ports else "",
+    asked = [f"ports {wording.ports(run)}" if run and run.ports else "",
              f"shard {run.shard}" if run and run.shard else "",
              when.strftime("%Y-%m-%d %H:%M:%S %Z") if when else ""]
     return (
@@ -139,15 +139,15 @@ def _states(found: Findings) -> str:
 
 
 def _top_ports(found: Findings) -> str:
-    top = found.open_on().most_common(TOP_PORTS)
+    top = found.top_open(TOP_PORTS)
     if not top:
         return ""
     rows = "".join(
         f"<tr><th scope=row>{port}/{protocol}</th><td>{_h(wording.guess(port, protocol))}</td>"
         '<td class="grow"><svg class="bar" width="100%" height="10" aria-hidden="true"><rect'
-        f' class="s-open" width="{max(0.6, 100 * count / top[0][1]):.2f}%" height="100%"/></svg>'
+        f' class="s-open" width="{max(0.6, 100 * count / top[0][2]):.2f}%" height="100%"/></svg>'
         f"</td><td class=num>{count:,}</td></tr>"
-        for (protocol, port), count in top
+        for protocol, port, count in top
     )
     return f'<section><h2>Open ports by hosts</h2><table class="plain">{rows}</table></section>'
 
@@ -216,7 +216,7 @@ def _port_row(host: Finding, port: Port) -> str:
 
 
 def _host_row(host: Finding) -> str:
-    opened = [port for port in host.sorted_ports() if port.state == "open"]
+    opened = host.open_ports()
     ports = ", ".join(f"{port.port}/{port.protocol}" for port in opened)
     return (
         f'<tr data-host><td class="mono">{_h(host.addr)}</td><td>{_h(", ".join(host.names))}</td>'

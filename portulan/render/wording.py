@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
-from portulan.record import Os, Port, PortState, Service
+from portulan.record import Os, Port, PortState, Run, Service
 from portulan.render.gather import Finding, Findings
 from portulan.target.ports import service_name
 
@@ -14,6 +15,8 @@ STATE_ORDER: tuple[PortState, ...] = ("open", "open|filtered", "unfiltered", "fi
 COLLAPSE_PORTS = 25
 """More ports of a host than this in one state that is not open are counted, not listed (the
 number nmap's users are used to)."""
+
+PREFIXES = {"T": "tcp", "U": "udp", "S": "sctp"}
 
 METHODS = {
     "syn": "SYN scan",
@@ -27,6 +30,9 @@ METHODS = {
     "maimon": "Maimon scan",
     "ping": "host discovery",
 }
+
+
+_RANGE = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?$")
 
 
 def plural(count: int, one: str, many: str = "") -> str:
@@ -51,6 +57,31 @@ def duration(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes} min {rest} s"
     return f"{minutes // 60} h {minutes % 60} min"
+
+
+def ports(run: Run) -> str:
+    """Return the ports asked, with their number where that is not seen at a glance."""
+    count = sum(number for _, number, _ in port_groups(run.ports))
+    text = run.ports.removeprefix("T:") if " " not in run.ports else run.ports
+    return f"{count:,}: {text}" if "," in text and count > 10 else text
+
+
+def port_groups(text: str, protocol: str = "tcp") -> list[tuple[str, int, str]]:
+    """Return (protocol, number of ports, ports) for each protocol of `T:22,80-90 U:53`.
+
+    `protocol` is meant before any prefix; an item that is no number or range counts for nothing.
+    """
+    groups: dict[str, list[str]] = {}
+    for item in filter(None, re.split(r"[ ,]", text)):
+        prefix, colon, part = item.rpartition(":")
+        protocol = PREFIXES.get(prefix.upper(), "tcp") if colon else protocol
+        groups.setdefault(protocol, []).append(part)
+    return [(name, sum(map(_size, parts)), ",".join(parts)) for name, parts in groups.items()]
+
+
+def _size(item: str) -> int:
+    match = _RANGE.match(item)
+    return int(match[2] or match[1]) - int(match[1]) + 1 if match else 0
 
 
 def guess(port: int, protocol: str) -> str:
@@ -172,7 +203,7 @@ def summary(found: Findings) -> list[tuple[str, str]]:
     when = found.started
     rows = [
         ("Targets", shorten_list(run.targets, 8) if run else ""),
-        ("Ports", run.ports if run else ""),
+        ("Ports", ports(run) if run else ""),
         ("Shard", run.shard if run else ""),
         ("Started", when.strftime("%Y-%m-%d %H:%M:%S %Z") if when else ""),
         ("Method", method(found)),

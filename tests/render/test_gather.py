@@ -66,4 +66,9 @@ def test_counts_add_listed_and_unlisted_ports():
     assert gather(SMALL).counts() == {
         "open": 4, "open|filtered": 1, "closed": 1994, "filtered": 1002,
     }
-    assert gather(SMALL).open_on()["tcp", 22] == 2
+
+
+def test_open_ports_rank_by_hosts_then_by_number():
+    ranked = [("tcp", 22, 2), ("tcp", 80, 1), ("tcp", 443, 1)]
+    assert gather(SMALL).top_open(10) == ranked
+    assert gather(SMALL).top_open(2) == ranked[:2]

@@ -81,6 +81,27 @@ def test_hosts_that_are_down_are_only_counted():
     assert not any("10.0.0.3" in line for line in lines(SMALL))
 
 
+def crowd(ports):
+    return [
+        event for n in range(1, 15) for event in (
+            *(opened(f"10.0.0.{n}", port, 1, 2) for port in ports),
+            Host(addr=f"10.0.0.{n}", state="up", reason="syn-ack", names=["long" * 20],
+                 rest={"tcp": {"closed": 990, "filtered": 1}}),
+        )
+    ]
+
+
+def test_crowded_line_keeps_its_open_ports_before_its_name():
+    shown = lines(crowd([22, 80, 443, 3389, 8080]), width=80)
+    assert sum("22, 80, 443, 3389, 8080" in line for line in shown) == 14
+    assert max(map(cells, shown)) <= 80
+    assert not any("FRAMES" in line for line in shown)
+
+
+def test_what_a_crowd_leaves_out_is_one_sum():
+    assert "  not shown: 13,860 closed/tcp, 14 filtered/tcp" in lines(crowd([22]))
+
+
 def test_drops_and_an_early_end_are_shown_as_warnings():
     styles = {style for line in layout(gather(KILLED)) for _, style in line}
     assert "warning" in styles

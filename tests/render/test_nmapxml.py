@@ -71,7 +71,7 @@ def test_start_is_the_epoch_of_the_run():
     ("syn", "1-1000", [("syn", "tcp", "1000")]),
     ("connect", "22,80,100-109", [("connect", "tcp", "12")]),
     ("udp", "53", [("udp", "udp", "1")]),
-    ("syn", "T:22,80,U:53", [("syn", "tcp", "2"), ("udp", "udp", "1")]),
+    ("syn", "T:22,80 U:53", [("syn", "tcp", "2"), ("udp", "udp", "1")]),
     ("ping", "", []),
 ])
 def test_scaninfo_counts_the_ports_asked(dtd, method, ports, expected):
@@ -96,6 +96,11 @@ def test_unlisted_closed_ports_have_the_reason_of_the_method():
     assert [r.get("reason") for r in reasons] == ["conn-refused", "port-unreach"]
     assert root.find("host/ports/extraports[@state='closed']").get("count") == "6"
     assert not root.findall("host/ports/extraports[@state='filtered']/extrareasons")
+
+
+def test_reason_that_nmap_has_no_word_for_is_its_nearest():
+    port = Port(addr="::1", port=1, protocol="tcp", state="open", reason="accept-reset")
+    assert wellformed(whole([port])).find("host/ports/port/state").get("reason") == "syn-ack"
 
 
 def test_ipv6_host_says_so():

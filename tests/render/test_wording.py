@@ -7,7 +7,7 @@ from portulan.record import Os, Port, Service
 from portulan.render import wording
 from portulan.render.gather import gather
 
-from .runs import END, KILLED, SMALL
+from .runs import END, KILLED, RUN, SMALL
 
 PORT = Port(addr="::1", port=80, protocol="tcp", state="open", reason="syn-ack", frames=[3, 4])
 
@@ -38,6 +38,19 @@ def test_port_table_name_never_looks_like_a_finding():
     assert wording.service(PORT, None) == "http?"
     found = Service(addr="::1", port=80, protocol="tcp", name="ssh", product="x", tls=True)
     assert wording.service(PORT, found) == "ssh (TLS) x"
+
+
+@pytest.mark.parametrize(("asked", "shown"), [
+    ("T:1-1000", "1-1000"), ("22,80", "22,80"), ("T:22,80-1000 U:53", "923: T:22,80-1000 U:53"),
+    ("T:22,80,100-120", "23: 22,80,100-120"), ("", ""), ("T:x,1", "x,1"),
+])
+def test_ports_asked_are_counted_where_that_helps(asked, shown):
+    assert wording.ports(replace(RUN, ports=asked)) == shown
+
+
+def test_port_groups_count_for_each_protocol():
+    assert wording.port_groups("T:22,80-90 U:53,67-68 S:1") == [
+        ("tcp", 12, "22,80-90"), ("udp", 3, "53,67-68"), ("sctp", 1, "1")]
 
 
 def test_port_without_a_usual_service_has_no_guess():
