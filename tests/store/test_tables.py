@@ -93,6 +93,17 @@ def test_parquet_holds_what_the_findings_hold(tmp_path: Path) -> None:
         assert rows(path) == list(expected)
 
 
+@pytest.mark.parametrize("reason", [
+    "syn-ack", "it's", "a\0b", "\\", "", "\n", "'; DROP VIEW ports; --",
+])
+def test_column_of_one_text_is_kept_as_it_is(reason: str) -> None:
+    ports = [
+        Port(addr=f"10.0.0.{each}", port=1, protocol="tcp", state="open", reason=reason)
+        for each in range(3)
+    ]
+    assert asked("SELECT reason, state FROM ports", Findings.of(ports)) == [(reason, "open")] * 3
+
+
 def test_parquet_types_do_not_depend_on_the_values(tmp_path: Path) -> None:
     types = []
     for number, findings in enumerate((Findings.of([]), Findings.of(EVENTS))):
