@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import TypeAlias
 
 Ranges: TypeAlias = tuple[tuple[int, int], ...]
@@ -11,14 +12,19 @@ Ranges: TypeAlias = tuple[tuple[int, int], ...]
 PORT_MAX = 65535
 
 
+@lru_cache(maxsize=1024)
 def parse_ports(text: str, *, but: str = "") -> Ranges:
     """Return the ranges that text names, without those that `but` names; raises `ValueError`.
 
     >>> parse_ports("22,80,81,100-200", but="150")
     ((22, 22), (80, 81), (100, 149), (151, 200))
     """
-    left_out = set(_numbers(but)) if but else set()
-    return _joined(sorted(set(_numbers(text)) - left_out))
+    ranges = _joined(sorted(_spans(text)))
+    for low, high in _spans(but) if but else ():
+        ranges = tuple(_without(ranges, low, high))
+    if not ranges:
+        raise ValueError(f"no port is left of {text!r} without {but!r}")
+    return ranges
 
 
 def contains(ranges: Ranges, port: int) -> bool:
@@ -32,7 +38,7 @@ def expand(ranges: Ranges) -> Iterable[int]:
         yield from range(low, high + 1)
 
 
-def _numbers(text: str) -> Iterable[int]:
+def _spans(text: str) -> Iterator[tuple[int, int]]:
     for part in text.split(","):
         low, dash, high = part.strip().partition("-")
         if not low.isdecimal() or (dash and not high.isdecimal()):
@@ -40,14 +46,22 @@ def _numbers(text: str) -> Iterable[int]:
         first, last = int(low), int(high or low)
         if not 0 <= first <= last <= PORT_MAX:
             raise ValueError(f"ports go from 0 to {PORT_MAX}, upwards: {part!r}")
-        yield from range(first, last + 1)
+        yield first, last
 
 
-def _joined(ports: list[int]) -> Ranges:
+def _joined(spans: list[tuple[int, int]]) -> Ranges:
     ranges: list[tuple[int, int]] = []
-    for port in ports:
-        if ranges and ranges[-1][1] == port - 1:
-            ranges[-1] = (ranges[-1][0], port)
+    for low, high in spans:
+        if ranges and low <= ranges[-1][1] + 1:
+            ranges[-1] = (ranges[-1][0], max(ranges[-1][1], high))
         else:
-            ranges.append((port, port))
+            ranges.append((low, high))
     return tuple(ranges)
+
+
+def _without(ranges: Ranges, low: int, high: int) -> Iterator[tuple[int, int]]:
+    for first, last in ranges:
+        if first < low:
+            yield first, min(last, low - 1)
+        if last > high:
+            yield max(first, high + 1), last

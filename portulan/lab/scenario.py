@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import tomllib
-from ipaddress import ip_address, ip_interface, ip_network
+from collections.abc import Callable
+from ipaddress import ip_interface, ip_network
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, TypeVar
 
 import msgspec
 
 from portulan.errors import UsageError
 from portulan.lab.ports import Ranges, parse_ports
 from portulan.lab.routes import Route
+
+T = TypeVar("T")
 
 Address: TypeAlias = str
 Kind: TypeAlias = Literal[
@@ -210,8 +213,7 @@ def _check_host(host: Host, where: str) -> None:
             raise UsageError("two services on one port", text=str(service.port), where=where)
         seen.add((service.port, service.protocol))
     for rule in host.rules:
-        _guard(f"{where}.rules", parse_ports, rule.ports)
-        _guard(f"{where}.rules", parse_ports, rule.except_ or "0")
+        _guard(f"{where}.rules", _ranges, rule)
         if (rule.action == "limit") != bool(rule.rate):
             raise UsageError("`limit` and only `limit` has a rate", where=f"{where}.rules",
                              hint='as {action = "limit", rate = "20/second"}')
@@ -234,14 +236,12 @@ def _is_rate(text: str) -> bool:
     return count.isdigit() and unit in ("second", "minute", "hour")
 
 
-def _guard(where: str, read: object, text: str) -> None:
-    assert callable(read)  # noqa: S101 - for the type checker
+def _ranges(rule: Rule) -> Ranges:
+    return rule.ranges
+
+
+def _guard(where: str, read: Callable[[T], object], value: T) -> None:
     try:
-        read(text)
+        read(value)
     except ValueError as error:
         raise UsageError(str(error), where=where) from None
-
-
-def interface_version(address: Address) -> int:
-    """Return 4 or 6 for an address."""
-    return ip_address(address).version

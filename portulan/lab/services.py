@@ -13,6 +13,8 @@ import ssl
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Protocol, cast
 
 from portulan.lab.scenario import Service
 
@@ -22,8 +24,18 @@ BACKLOG = 8192
 REQUEST_MAX = 65536
 """Bytes of a request's head, as common servers allow; what is longer is hung up on."""
 
+SILENCE_MAX_S = 300.0
+"""How long `accept` keeps a connection: longer than any scanner waits."""
+
 RESET = struct.pack("ii", 1, 0)
 """SO_LINGER on, zero seconds: close() sends a reset instead of a FIN."""
+
+
+class Closable(Protocol):
+    """Something that ends by being closed."""
+
+    def close(self) -> None:
+        """End it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +56,24 @@ def listen(host: str, service: Service, addresses: Sequence[str]) -> Listener:
     return Listener(host, service, tuple(made))
 
 
-async def serve(listener: Listener, names: dict[str, list[str]]) -> None:
-    """Start to answer on a listener's sockets; `names` are the hosts that `dns` knows."""
+async def serve(listener: Listener, names: dict[str, list[str]]) -> list[Closable]:
+    """Start to answer on a listener's sockets; `names` are the hosts that `dns` knows.
+
+    Closing what it returns ends the service.
+    """
+    running: list[Closable] = []
     loop = asyncio.get_running_loop()
     service = listener.service
     tls = _throwaway_tls(listener.host) if service.kind == "https" else None
     for sock in listener.sockets:
         if sock.type == socket.SOCK_DGRAM:
             answer = _datagram_answer(service, names)
-            await loop.create_datagram_endpoint(lambda a=answer: _Datagrams(a), sock=sock)  # type: ignore[misc]
+            made = await loop.create_datagram_endpoint(partial(_Datagrams, answer), sock=sock)
+            running.append(made[0])
         else:
             make = _stream(service, listener.host, names)
-            await loop.create_server(make, sock=sock, backlog=BACKLOG, ssl=tls)
+            running.append(await loop.create_server(make, sock=sock, backlog=BACKLOG, ssl=tls))
+    return running
 
 
 def _bind(address: str, port: int, kind: socket.SocketKind) -> socket.socket:
@@ -108,6 +126,8 @@ class _Accept(_Stream):
 
     def begin(self) -> None:
         self.transport.pause_reading()
+        # Who does not read cannot see the peer leave: without an end, each would cost a file.
+        asyncio.get_running_loop().call_later(SILENCE_MAX_S, self.transport.close)
 
 
 class _Reset(_Stream):
@@ -166,8 +186,8 @@ class _Datagrams(asyncio.DatagramProtocol):
         self.answer = answer
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.DatagramTransport)  # noqa: S101 - for the type checker
-        self.transport = transport
+        # Python 3.11's own datagram transport is no subclass of DatagramTransport.
+        self.transport = cast(asyncio.DatagramTransport, transport)
 
     def datagram_received(self, data: bytes, addr: tuple[str | int, int]) -> None:
         if reply := self.answer(data):
