@@ -110,8 +110,8 @@ def progress(event: Progress, *, width: int = 80, unicode: bool = True, found: s
     done = min(1.0, max(0.0, event.done))
     full = round(BAR_CELLS * done)
     parts = [
-        f"{event.sent:,} sent", f"{event.received:,} received", f"{event.rate_pps:,.0f}/s",
-        found, f"{wording.duration(event.eta_s)} left" if event.eta_s > 0 else "",
+        f"{wording.remaining(event.eta_s)} left" if event.eta_s > 0 else "", found,
+        f"{event.rate_pps:,.0f}/s", f"{event.sent:,} sent", f"{event.received:,} received",
     ]
     words = f" {done:4.0%}  " + " · ".join(filter(None, parts))
     line: Line = [

@@ -59,6 +59,11 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
+def remaining(seconds: float) -> str:
+    """Return an estimated time without the decimals that it cannot have."""
+    return f"{max(1, round(seconds))} s" if seconds < 59.5 else duration(round(seconds))
+
+
 def ports(run: Run) -> str:
     """Return the ports asked, with their number where that is not seen at a glance."""
     count = sum(number for _, number, _ in port_groups(run.ports))

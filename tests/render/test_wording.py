@@ -28,6 +28,13 @@ def test_duration_is_read_at_a_glance(seconds, text):
     assert wording.duration(seconds) == text
 
 
+@pytest.mark.parametrize(("seconds", "text"), [
+    (0.2, "1 s"), (3.4, "3 s"), (59.4, "59 s"), (59.6, "1 min 0 s"), (125.2, "2 min 5 s"),
+])
+def test_remaining_time_has_no_false_decimals(seconds, text):
+    assert wording.remaining(seconds) == text
+
+
 def test_plural_counts_with_thousands():
     assert wording.plural(1, "host") == "1 host"
     assert wording.plural(65536, "host") == "65,536 hosts"
