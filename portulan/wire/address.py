@@ -65,6 +65,9 @@ class Ip6(Address):
     @classmethod
     def _number(cls, text: str) -> int:
         try:
+            if "%" in text:
+                # A zone is no part of the 128 bits: dropping it here would change the target.
+                raise AddressValueError
             return int(IPv6Address(text))
         except AddressValueError:
             raise UsageError("not an IPv6 address", text=text, hint="write 2001:db8::1") from None

@@ -139,8 +139,8 @@ def sum_ragged(
         return np.zeros(0, np.uint64)
     low = int(start.min()) & ~1
     span = buffer[low : int(stop.max())]
-    if len(span) % 2:
-        span = np.concatenate([span, np.zeros(1, np.uint8)])
+    if len(span) % 2 or not len(span):
+        span = np.concatenate([span, np.zeros(2 - len(span) % 2, np.uint8)])
     words = np.ascontiguousarray(span).view(">u2")
     running = np.zeros(len(words) + 1, np.uint64)
     np.cumsum(words, dtype=np.uint64, out=running[1:])
