@@ -1,7 +1,8 @@
 """Ask the kernel over rtnetlink: dumps of links, addresses, routes, rules, neighbours; one lookup.
 
 Why not pyroute2: importing it costs 137 ms (measured), before the first probe of every scan, for
-five dumps and one lookup. This reader takes under a millisecond for all of them. pyroute2 stays for the lab, which *changes* links, addresses and rules.
+five dumps and one lookup. This reader takes about a millisecond for all of them. pyroute2 stays
+for the lab, which *changes* links, addresses and rules.
 
 A message is a fixed header (`struct ifinfomsg`, `rtmsg`, ...) and type-length-value attributes,
 all in host byte order, padded to 4 bytes (RFC 3549; linux/rtnetlink.h).

@@ -226,8 +226,6 @@ class Routes:
             return None
         gateway, gateway_family = _gateway(found, family)
         index = number(found.get(RTA_OIF))
-        if kind in _HERE:  # IPv6 may name the interface that holds the address; packets take lo
-            index = next((one.index for one in self.interfaces.values() if one.loopback), index)
         device = self.interfaces.get(index)
         metrics = attributes(found.get(RTA_METRICS, b""))
         return Route(

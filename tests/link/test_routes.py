@@ -54,6 +54,7 @@ route add default via fd01::fe dev va
 route add fd03::/32 via fd02::9 dev vb
 route add fd03:0:0:7::/64 dev va
 route add unreachable fd03:0:0:8::/64
+route add anycast fd05::5/128 dev va
 route add blackhole fd03:0:0:9::/64
 neigh add 10.0.0.254 lladdr 02:00:00:00:00:fe dev va nud permanent
 neigh add fd01::fe lladdr 02:00:00:00:00:fd dev va nud permanent
@@ -210,7 +211,7 @@ def test_lookup_ranges_over_several_routes_splits_at_their_edges(namespace: str)
 @pytest.mark.live
 def test_lookup_of_own_and_anyip_addresses_is_loopback(namespace: str) -> None:
     work = [(4, number(where), 0) for where in ("10.0.0.1", "10.79.3.4", "127.0.0.9")]
-    work += [(6, number(where), 0) for where in ("::1", "fd02::1")]
+    work += [(6, number(where), 0) for where in ("::1", "fd02::1", "fd05::5")]
     for route in inside(namespace, lookup=work)["lookup"]:
         assert (route["interface"], route["loopback"], route["on_link"]) == ("lo", True, False)
 
