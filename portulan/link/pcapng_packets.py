@@ -99,8 +99,7 @@ def ticks_to_ns(ticks: NDArray[np.uint64], resolution: int) -> NDArray[np.int64]
     if exponent > 9:
         divisor = 10 ** (exponent - 9)
         return _limited(ticks // np.uint64(divisor) if divisor < 1 << 64 else ticks * np.uint64(0))
-    factor = 10 ** (9 - exponent)
-    return _limited(np.minimum(ticks, np.uint64(TIME_MAX_NS // factor)) * np.uint64(factor))
+    return _scaled(ticks, 10 ** (9 - exponent))
 
 
 def _binary_ticks_to_ns(ticks: NDArray[np.uint64], exponent: int) -> NDArray[np.int64]:
@@ -113,8 +112,12 @@ def _binary_ticks_to_ns(ticks: NDArray[np.uint64], exponent: int) -> NDArray[np.
     spare = max(exponent - 34, 0)
     fraction = fraction >> np.uint64(spare) if spare < 64 else fraction * np.uint64(0)
     rest = fraction * np.uint64(SECOND_NS) >> np.uint64(exponent - spare)
-    limit = np.uint64(TIME_MAX_NS // SECOND_NS - 1)
-    return _limited(np.minimum(seconds, limit) * np.uint64(SECOND_NS) + rest)
+    return _limited(_scaled(seconds, SECOND_NS).astype(np.uint64) + rest)
+
+
+def _scaled(ticks: NDArray[np.uint64], factor: int) -> NDArray[np.int64]:
+    beyond = ticks > np.uint64(TIME_MAX_NS // factor)
+    return _limited(np.where(beyond, np.uint64(TIME_MAX_NS), ticks * np.uint64(factor)))
 
 
 def _limited(time_ns: NDArray[np.uint64]) -> NDArray[np.int64]:

@@ -61,9 +61,8 @@ def test_capture_whose_nth_write_fails_stays_readable_and_goes_on(good, number):
 
 
 def test_device_full_is_an_os_error_at_the_write():
-    with open("/dev/full", "wb", buffering=0) as full:
-        with pytest.raises(OSError, match="No space"):
-            PcapngWriter(full, link_type=1)
+    with open("/dev/full", "wb", buffering=0) as full, pytest.raises(OSError, match="No space"):
+        PcapngWriter(full, link_type=1)
 
 
 def test_pipe_torn_within_a_block_takes_no_more():

@@ -49,7 +49,9 @@ def test_dash_is_stdin(monkeypatch):
     assert frames_of(open_capture("-")) == PARTS
 
 
-@pytest.mark.parametrize("data", [b"", b"\n", b"\n\r\r\n", b"\n\r\r\n but text", b"#!/bin/sh", gzip.compress(b"")])
+@pytest.mark.parametrize(
+    "data", [b"", b"\n", b"\n\r\r\n", b"\n\r\r\n but text", b"#!/bin/sh", gzip.compress(b"")]
+)
 def test_anything_else_is_not_a_capture(tmp_path, data):
     path = tmp_path / "file"
     path.write_bytes(data)

@@ -19,7 +19,7 @@ START_NS = 1_700_000_000_123_456_789
 def run(*command: str) -> str:
     if not shutil.which(command[0]):
         pytest.skip(f"{command[0]} is not installed")
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -27,7 +27,8 @@ def run(*command: str) -> str:
 def udp(payload: bytes) -> bytes:
     """An Ethernet frame that every tool can print, checksums left out."""
     size = len(payload)
-    ip = b"\x45\0" + (28 + size).to_bytes(2, "big") + bytes(4) + b"\x40\x11\0\0" + bytes([10, 0, 0, 1] * 2)
+    ip = b"\x45\0" + (28 + size).to_bytes(2, "big") + bytes(4) + b"\x40\x11\0\0"
+    ip += bytes([10, 0, 0, 1] * 2)
     datagram = (4000).to_bytes(2, "big") * 2 + (8 + size).to_bytes(2, "big") + bytes(2) + payload
     return bytes(range(12)) + b"\x08\0" + ip + datagram
 
@@ -69,7 +70,8 @@ def test_our_file_read_by_tcpdump_and_tshark_is_the_same(tmp_path, suffix):
     unit = 1000 if suffix == "micro.pcap" else 1
     assert hexdump_of(path) == list(frames)
     fields = ["-e", "frame.time_epoch", "-e", "frame.len", "-e", "frame.comment"]
-    rows = [line.split("\t") for line in run("tshark", "-r", path, "-T", "fields", *fields).splitlines()]
+    lines = run("tshark", "-r", path, "-T", "fields", *fields).splitlines()
+    rows = [line.split("\t") for line in lines]
     seen = [int(row[0].replace(".", "")) // unit for row in rows]
     assert seen == (frames.time_ns // unit).tolist()
     assert [int(row[1]) for row in rows] == frames.wire_length.tolist()
@@ -122,9 +124,8 @@ def test_capture_piped_through_tcpdump_is_read_without_seeking(tmp_path):
         pytest.skip("tcpdump is not installed")
     with subprocess.Popen(
         ["tcpdump", "-r", path, "-w", "-"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    ) as process:
-        with open_capture(process.stdout) as capture:
-            assert_same(list(capture), frames, 1000)
+    ) as process, open_capture(process.stdout) as capture:
+        assert_same(list(capture), frames, 1000)
 
 
 def test_statistics_and_interfaces_are_shown_by_capinfos(tmp_path):
@@ -136,6 +137,6 @@ def test_statistics_and_interfaces_are_shown_by_capinfos(tmp_path):
         writer.statistics(0, 2, 0, time_ns=START_NS)
         writer.names({"10.0.0.1": ["router.example"], "2001:db8::1": ["six.example"]})
     out = run("capinfos", path)
-    for expected in ("Name = eth0", "Name = tun0", "Number of stat entries = 1", "a chart", "Portulan"):
+    for expected in ("Name = eth0", "Name = tun0", "stat entries = 1", "a chart", "Portulan"):
         assert expected in out
     assert "router.example" in run("tshark", "-r", path, "-N", "nm", "-q", "-z", "hosts")

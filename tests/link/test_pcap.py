@@ -105,10 +105,11 @@ def test_largest_packet_and_a_lying_snaplen_are_read():
 
 def test_file_longer_than_the_window_is_read_in_several_batches():
     count = WINDOW_BYTES // 1000
-    data = written(Frames.uniform(np.arange(count * 1500, dtype=np.uint8).reshape(count, 1500)))
+    rows = np.arange(count * 1500).astype(np.uint8).reshape(count, 1500)
+    data = written(Frames.uniform(rows))
     batches = list(PcapReader(io.BytesIO(data)))
     assert len(batches) > 1 and sum(map(len, batches)) == count
-    assert b"".join(b"".join(batch) for batch in batches) == bytes(np.arange(count * 1500, dtype=np.uint8))
+    assert b"".join(b"".join(batch) for batch in batches) == rows.tobytes()
 
 
 def test_link_type_with_frame_check_bits_is_split():
