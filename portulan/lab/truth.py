@@ -123,7 +123,8 @@ def _describe_host(name: str, host: Host) -> Iterator[str]:
     for service in host.services:
         what = service.command or service.kind
         text = f" {service.text.strip()!r}" if service.text else ""
-        yield f"  {service.port}/{service.protocol:<4} {what}{text}"
+        transport = "tcp+udp" if service.kind == "dns" else service.protocol
+        yield f"  {f'{service.port}/{transport}':<9} {what}{text}"
     for rule in host.rules:
         how = {"drop": "", "reject": f" with {rule.answer}", "limit": f" to {rule.rate}"}
         but = f" except {rule.except_}" if rule.except_ else ""

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from portulan.cli.lab import lab
 from portulan.errors import UsageError
 from portulan.lab import all_names
-from tests.lab.fixtures import skip_reason
+from tests.lab.fixtures import loopback_to_ourselves, skip_reason  # noqa: F401
 
 MAIN = "from portulan.cli.lab import lab; lab(prog_name='portulan lab')"
 
@@ -67,7 +67,7 @@ def test_run_without_a_command_or_with_an_unknown_scenario_is_one_line():
         call("run", "atlantis", "--", "true")
 
 
-def test_run_exit_code_and_streams_are_the_command_s_own(name):
+def test_run_code_and_streams_are_the_command_s_own(name, loopback_to_ourselves):  # noqa: F811
     script = "cat; echo $PORTULAN_LAB_TARGETS; echo oops >&2; exit 7"
     argv = [sys.executable, "-c", MAIN, "run", "--name", name, "--local", "--", "sh", "-c", script]
     done = subprocess.run(argv, input="in\n", capture_output=True, text=True, check=False)
@@ -77,7 +77,7 @@ def test_run_exit_code_and_streams_are_the_command_s_own(name):
     assert name not in all_names()
 
 
-def test_run_command_that_does_not_exist_is_one_line_and_lab_goes(name):
+def test_run_unknown_command_is_one_line_and_lab_goes(name, loopback_to_ourselves):  # noqa: F811
     with pytest.raises(UsageError, match="no such command: 'no-such-thing'"):
         call("run", "--name", name, "--local", "--", "no-such-thing")
     assert name not in all_names()

@@ -7,13 +7,11 @@ import asyncio
 import json
 import sys
 
-WAIT_S = float(sys.argv[1])
 
-
-async def ask(addr: str, port: int, gate: asyncio.Semaphore) -> str:
+async def ask(addr: str, port: int, wait_s: float, gate: asyncio.Semaphore) -> str:
     async with gate:
         try:
-            _, writer = await asyncio.wait_for(asyncio.open_connection(addr, port), WAIT_S)
+            _, writer = await asyncio.wait_for(asyncio.open_connection(addr, port), wait_s)
         except ConnectionRefusedError:
             return "closed"
         except ConnectionResetError:
@@ -24,10 +22,11 @@ async def ask(addr: str, port: int, gate: asyncio.Semaphore) -> str:
         return "open"
 
 
-async def main() -> None:
+async def main(wait_s: float) -> None:
     gate = asyncio.Semaphore(900)
-    rows = json.load(sys.stdin)
-    print(json.dumps(await asyncio.gather(*(ask(addr, port, gate) for addr, port in rows))))
+    asked = [ask(addr, port, wait_s, gate) for addr, port in json.load(sys.stdin)]
+    print(json.dumps(await asyncio.gather(*asked)))
 
 
-asyncio.run(main())
+if __name__ == "__main__":
+    asyncio.run(main(float(sys.argv[1])))

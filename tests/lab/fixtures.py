@@ -5,10 +5,14 @@ A fixture skips with its reason where namespaces are not allowed, or where nft i
 
 from __future__ import annotations
 
+import fcntl
+import os
 import secrets
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -19,9 +23,19 @@ def skip_reason(scenario: str) -> str:
     """Return why a scenario cannot be built with namespaces here; empty if it can."""
     if best_mode() == "local":
         return "no right to make network namespaces (CAP_SYS_ADMIN or user namespaces)"
-    if load(scenario).has_rules and not shutil.which("nft"):
+    path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+    if load(scenario).has_rules and not shutil.which("nft", path=path):
         return "the scenario has firewall rules: apt-get install nftables"
     return ""
+
+
+@pytest.fixture
+def loopback_to_ourselves() -> Iterator[None]:
+    """Wait until no other test has a local lab: they all serve on the same addresses."""
+    path = Path(tempfile.gettempdir()) / f"portulan-tests-{os.getuid()}.lock"
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 @pytest.fixture

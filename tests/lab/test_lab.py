@@ -15,7 +15,12 @@ from portulan.errors import UsageError
 from portulan.lab import Expected, Lab, all_names, down
 from portulan.lab import state as labs
 from portulan.lab.lab import best_mode
-from tests.lab.fixtures import harbour, make_lab, skip_reason  # noqa: F401
+from tests.lab.fixtures import (  # noqa: F401
+    harbour,
+    loopback_to_ourselves,
+    make_lab,
+    skip_reason,
+)
 
 ASK = str(Path(__file__).with_name("ask.py"))
 UP = "import sys; from portulan.lab import Lab; Lab.up(*sys.argv[1:2], name=sys.argv[2], keep=True)"
@@ -162,7 +167,7 @@ def test_owner_killed_lab_goes_by_itself(tmp_path, monkeypatch):
     down(name)
 
 
-def test_local_lab_serves_on_loopback(make_lab):  # noqa: F811
+def test_local_lab_serves_on_loopback(loopback_to_ourselves, make_lab):  # noqa: F811
     lab = make_lab("harbour", local=True)
     assert lab.state.mode == "local"
     rows = [row for row in lab.truth() if row.protocol == "tcp" and row.state == "open"]

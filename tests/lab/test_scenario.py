@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from portulan.errors import UsageError
@@ -68,3 +71,9 @@ def test_an_unreadable_file_says_why(tmp_path):
     (tmp_path / "folder.toml").mkdir()
     with pytest.raises(UsageError, match="cannot be read"):
         load(str(tmp_path / "folder.toml"))
+
+
+def test_the_scenario_in_the_documentation_is_sound():
+    page = Path(__file__).parents[2] / "docs" / "howto" / "lab.md"
+    (text,) = re.findall(r"```toml\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
+    assert set(parse(text, where="lab.md").hosts) == {"scanner", "gate", "web"}
