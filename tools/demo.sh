@@ -21,6 +21,7 @@ say "A harbour of our own: seven machines, real services, two firewalls. Nothing
 trap '"$portulan" lab down "$lab" 2>/dev/null || :; rm -f "$notes"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
+trap 'exit 141' PIPE # | head
 up() { "$portulan" lab up harbour --name "$lab" "$@" 2>"$notes" || { cat "$notes" >&2; return 1; }; }
 # A container may allow namespaces and yet forbid what goes into them: then loopback it is.
 up $how || up --local
