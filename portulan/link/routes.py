@@ -57,7 +57,8 @@ _REFUSALS = {
 }
 """The errno a lookup gives for a route that refuses (net/ipv4/fib_semantics.c, fib_props)."""
 
-_HERE = ("local", "anycast")
+LOOPBACK_INDEX = 1
+"""lo is the first interface of every network namespace (net/net_namespace.h)."""
 
 _FIXED_EDGES = {
     # The kernel treats these apart from any table: 0.0.0.0 is "this host", 0/8 was refused until
@@ -92,13 +93,13 @@ class Route:
 
     @property
     def loopback(self) -> bool:
-        """The destination is this machine; an IPv6 anycast address of ours is answered here too."""
-        return self.kind in _HERE
+        """The destination is this machine; it answers for a router's IPv6 anycast address too."""
+        return self.kind == "local" or (self.kind == "anycast" and self.index == LOOPBACK_INDEX)
 
     @property
     def on_link(self) -> bool:
         """The destination is a neighbour: no router in between."""
-        return self.gateway is None and self.kind in ("unicast", "broadcast")
+        return self.gateway is None and not self.loopback and not self.refused
 
     @property
     def refused(self) -> bool:
@@ -234,7 +235,7 @@ class Routes:
             mtu=number(metrics.get(RTAX_MTU)) or (device.mtu if device else 0),
             kind=kind,
             # Until the first rule of one's own, IPv4 keeps local and main in one trie: "main".
-            table=TABLE_LOCAL if kind in _HERE else number(found.get(RTA_TABLE)),
+            table=TABLE_LOCAL if kind == "local" else number(found.get(RTA_TABLE)),
             gateway_family=gateway_family,
         )
 

@@ -106,6 +106,9 @@ def namespace() -> Iterator[str]:
     if made.returncode:
         pytest.skip("needs CAP_NET_ADMIN and CAP_SYS_ADMIN to make a network namespace")
     try:
+        # A router answers for its subnet's anycast address, fd01:: (RFC 4291 section 2.6.1).
+        forward = "echo 1 > /proc/sys/net/ipv6/conf/all/forwarding"
+        subprocess.run(["ip", "netns", "exec", NAMESPACE, "sh", "-c", forward], check=True)
         for line in SETUP.strip().splitlines():
             family = ["-6"] if line.startswith("route add default via fd") else []
             done = ip(*family, *line.split())
@@ -211,9 +214,16 @@ def test_lookup_ranges_over_several_routes_splits_at_their_edges(namespace: str)
 @pytest.mark.live
 def test_lookup_of_own_and_anyip_addresses_is_loopback(namespace: str) -> None:
     work = [(4, number(where), 0) for where in ("10.0.0.1", "10.79.3.4", "127.0.0.9")]
-    work += [(6, number(where), 0) for where in ("::1", "fd02::1", "fd05::5")]
+    work += [(6, number(where), 0) for where in ("::1", "fd02::1", "fd01::")]
     for route in inside(namespace, lookup=work)["lookup"]:
         assert (route["interface"], route["loopback"], route["on_link"]) == ("lo", True, False)
+
+
+@pytest.mark.live
+def test_lookup_of_an_anycast_route_by_hand_leaves_by_its_interface(namespace: str) -> None:
+    (route,) = inside(namespace, lookup=[(6, number("fd05::5"), 0)])["lookup"]
+    shown = (route["kind"], route["interface"], route["loopback"], route["on_link"])
+    assert shown == ("anycast", "va", False, True)
 
 
 @pytest.mark.live
