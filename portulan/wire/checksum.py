@@ -141,18 +141,21 @@ def sum_ragged(
     span = buffer[low : int(stop.max())]
     if len(span) % 2 or not len(span):
         span = np.concatenate([span, np.zeros(2 - len(span) % 2, np.uint8)])
-    words = np.ascontiguousarray(span).view(">u2")
+    words = np.ascontiguousarray(span).view(np.uint16)
     running = np.zeros(len(words) + 1, np.uint64)
-    np.cumsum(words, dtype=np.uint64, out=running[1:])
+    # Widened first: a running sum that converts as it goes takes three times as long.
+    running[1:] = words
+    np.cumsum(running, out=running)
     total = fold(_upto(running, span, stop - low) - _upto(running, span, start - low))
-    swapped = total.astype(np.uint16).byteswap()
-    return np.where(start & 1, swapped, total).astype(np.uint64)
+    folded = total.astype(np.uint16)
+    swapped = start & 1 != _SWAPPED
+    return np.where(swapped, folded.byteswap(), folded).astype(np.uint64)
 
 
 def _upto(
     running: NDArray[np.uint64], octets: NDArray[np.uint8], end: NDArray[np.int64]
 ) -> NDArray[np.uint64]:
-    half = octets[np.maximum(end - 1, 0)].astype(np.uint64) << np.uint64(8)
+    half = octets[np.maximum(end - 1, 0)].astype(np.uint64) << np.uint64(0 if _SWAPPED else 8)
     total: NDArray[np.uint64] = running[end >> 1] + half * (end & 1).astype(np.uint64)
     return total
 

@@ -273,7 +273,7 @@ class Packet:
                 options = bytes(after) if isinstance(after, Options) else b""
                 layer = layer.fill(Place(body, options, inner, self._outer(index)))
                 inner, octets = layer, layer.pack()
-            elif not isinstance(layer, Options):
+            elif octets and not isinstance(layer, Options):
                 inner = None
             done.append((layer, octets))
             body = octets + body

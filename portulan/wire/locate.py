@@ -358,14 +358,15 @@ class _Walk:
     def _extensions(self) -> None:
         at = self.at
         walked = self.rows
-        for _ in range(EXTENSIONS_MAX + 1):
+        for left in range(EXTENSIONS_MAX, -1, -1):
             go_on = _IS_EXTENSION[at.protocol[walked]] & (at.fragment[walked] != Part.LATER)
             walked = walked[go_on & (at.defect[walked] == 0)]
             if not len(walked):
                 break
-            self._extension(walked)
-        else:
-            self._mark(walked, Defect.TOO_MANY_EXTENSIONS)
+            if left:
+                self._extension(walked)
+            else:
+                self._mark(walked, Defect.TOO_MANY_EXTENSIONS)
         self.rows = self.rows[at.defect[self.rows] == 0]
 
     def _extension(self, rows: Index) -> None:

@@ -191,6 +191,12 @@ def test_stack_fills_lengths_types_and_checksums():
         packet[wire.TCP]
 
 
+def test_stack_sees_the_next_header_behind_an_empty_payload():
+    packet = wire.Ethernet() / b"" / wire.IPv4() / b"" / wire.UDP()
+    assert packet == wire.Ethernet() / wire.IPv4() / wire.UDP()
+    assert (wire.Ethernet() / b"x" / wire.IPv4()).pack()[12:14] == b"\0\0"
+
+
 def test_stack_keeps_what_is_given_wrong_on_purpose():
     wrong = wire.IPv4(total_length=9, checksum=0, ihl=3, protocol=99)
     done = (wrong / wire.TCP(checksum=0, data_offset=2)).filled()
