@@ -85,7 +85,8 @@ def test_info_imported_loads_nothing_heavy() -> None:
 @pytest.mark.parametrize("word", ["70000", "10.1.2.300", "fe80::1%nope", "\x1b[2J"])
 def test_info_of_bad_input_on_the_command_line_is_one_line_and_exit_2(word: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "portulan", "info", word], capture_output=True, text=True, check=False,
+        [sys.executable, "-m", "portulan", "info", word],
+        capture_output=True, text=True, check=False,
     )
     assert (done.returncode, done.stdout) == (2, "")
     (line,) = done.stderr.splitlines()
