@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from portulan.drive.clock import Clock
-from portulan.drive.packets import NAP_NS, TICK_NS, Found, Report
+from portulan.drive.packets import NAP_NS, TICK_NS, Found, Report, siblings
 from portulan.scan.sweep import Emission, Sweep
 from portulan.scan.verdict import Answers, Reason, State
 from portulan.sockets.connects import Connects, Outcome, Probe
@@ -166,6 +166,8 @@ class ConnectSweep:
             )
         fresh, _ = self._sweep.feed(answers)
         if len(fresh):
+            if self._hosts_only:
+                self._sweep.settle(siblings(self._space, fresh.index))
             self._tell(fresh)
 
     def _tell(self, fresh: Answers) -> None:

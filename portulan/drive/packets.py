@@ -17,6 +17,7 @@ from portulan.link.contract import Link
 from portulan.scan.kind import Kind
 from portulan.scan.sweep import Emission, Mark, Sweep
 from portulan.scan.verdict import Answers
+from portulan.target.space import Space
 from portulan.wire.frames import Frames
 
 #: Frames built and sent at once: a quarter of the transmit ring, so that it drains while we fill.
@@ -45,7 +46,11 @@ class Found:
     progress: float
     sent: int
     received: int
+    interface: str = ""
 
+
+NO_TIMES: Final = np.empty(0, np.int64)
+NOTHING_HEARD: Final = (Frames.empty(), "")
 
 Report = Callable[[Found], None]
 
@@ -54,13 +59,16 @@ class PacketSweep:
     """Drives one machine with one kind over some links."""
 
     def __init__(
-        self, sweep: Sweep, kind: Kind, links: Sequence[Link], *, report: Report,
-        stop: threading.Event,
+        self, sweep: Sweep, kind: Kind, links: Sequence[tuple[str, Link]], *,
+        report: Report, stop: threading.Event, whole_hosts: bool = False,
     ) -> None:
-        self._sweep, self._kind, self._links = sweep, kind, links
+        self._sweep, self._kind = sweep, kind
+        self._names = [name for name, _ in links]
+        self._links = [link for _, link in links]
+        self._whole_hosts = whole_hosts
         self._report, self._stop = report, stop
         self._poll = select.poll()
-        for link in links:
+        for link in self._links:
             if link.fileno() >= 0:
                 self._poll.register(link.fileno(), select.POLLIN)
         self._ticked = 0
@@ -79,7 +87,7 @@ class PacketSweep:
                 self._hear(min(max(wait, 0), NAP_NS))
             self._tick()
         self._hear(0)
-        self._tell(Answers.none(), np.empty(0, np.int64), Frames.empty(), Clock.offset())
+        self._tell(Answers.none())
 
     def _send(self, emission: Emission) -> None:
         start = Clock.now()
@@ -100,13 +108,13 @@ class PacketSweep:
         if len(self._links) > 1 and wait_ns:
             self._poll.poll(wait_ns / 1e6)
             wait_ns = 0
-        for link in self._links:
+        for name, link in zip(self._names, self._links, strict=True):
             frames = link.receive(wait_ns)
             while len(frames):
-                self._read(frames)
+                self._read(frames, name)
                 frames = link.receive(0)
 
-    def _read(self, frames: Frames) -> None:
+    def _read(self, frames: Frames, interface: str) -> None:
         self._received += len(frames)
         offset = Clock.offset()
         answers = self._kind.read(frames)
@@ -117,20 +125,30 @@ class PacketSweep:
             answers.time_ns - offset, answers.row, answers.soft,
         )
         fresh, rtt = self._sweep.feed(machine)
-        if len(fresh):
-            self._tell(fresh, rtt, frames, offset)
+        if not len(fresh):
+            return
+        if self._whole_hosts:
+            self._sweep.settle(siblings(self._kind.space, fresh.index))
+        sent = self._sweep.sent_at(fresh.index, fresh.try_no)
+        sent = np.where(sent >= 0, sent + offset, 0)
+        self._tell(fresh, rtt, sent, (frames, interface))
 
     def _tell(
-        self, fresh: Answers, rtt: NDArray[np.int64], frames: Frames, offset: int
+        self, fresh: Answers, rtt: NDArray[np.int64] = NO_TIMES,
+        sent: NDArray[np.int64] = NO_TIMES, heard: tuple[Frames, str] = NOTHING_HEARD,
     ) -> None:
-        now = Clock.now()
-        self._ticked = now
-        sent = self._sweep.sent_at(fresh.index, fresh.try_no) if len(fresh) else rtt
+        self._ticked = now = Clock.now()
         self._report(Found(
-            fresh, rtt, np.where(sent >= 0, sent + offset, 0), frames, self._sweep.mark(now),
-            self._sweep.progress, self._sweep.sent, self._received,
+            fresh, rtt, sent, heard[0], self._sweep.mark(now), self._sweep.progress,
+            self._sweep.sent, self._received, heard[1],
         ))
 
     def _tick(self) -> None:
         if Clock.now() - self._ticked >= TICK_NS:
-            self._tell(Answers.none(), np.empty(0, np.int64), Frames.empty(), 0)
+            self._tell(Answers.none())
+
+
+def siblings(space: Space, index: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return all probes of the hosts that these probes ask."""
+    spans = [space.host_span(host) for host in np.unique(space.host_of(index)).tolist()]
+    return np.concatenate([np.arange(first, first + count) for first, count in spans])

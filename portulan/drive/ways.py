@@ -1,4 +1,4 @@
-"""Which way leads to which targets: routes as the kernel chooses them, made into links and paths."""
+"""Which way leads to which targets: routes as the kernel chooses them, as links and paths."""
 
 from __future__ import annotations
 

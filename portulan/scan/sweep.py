@@ -219,7 +219,7 @@ class Sweep:
         """Take answers in; return those that are news, and their round trips in ns (-1 unknown)."""
         if not len(answers):
             return answers, np.empty(0, np.int64)
-        answers = answers.take(self._ours(answers.index))
+        answers = answers.take(self.ours(answers.index))
         # A firm answer goes before a soft one for the same probe in the same batch.
         _, first = np.unique(answers.index * 2 + answers.soft, return_index=True)
         answers = answers.take(first)
@@ -256,7 +256,7 @@ class Sweep:
     def _position(self, index: NDArray[np.int64]) -> NDArray[np.int64]:
         return self._order.inverse(index)
 
-    def _ours(self, index: NDArray[np.int64]) -> NDArray[np.bool_]:
+    def ours(self, index: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Tell our shard's probes from others', whose replies reach the same machine."""
         if self._shard.count == 1:
             return np.ones(len(index), np.bool_)
@@ -266,7 +266,7 @@ class Sweep:
         return ours
 
     def _settle(self, index: NDArray[np.int64]) -> None:
-        index = index[self._ours(index)]
+        index = index[self.ours(index)]
         index = index[~self._answered.get(index)]
         self._answers += len(np.unique(index))
         self._answered.set(index)

@@ -1,0 +1,81 @@
+"""The command line: one file a verb, loaded when called.
+
+Law: uses `api` and what is below it; prints results on stdout and words for people on stderr.
+Bad input ends in one line and exit code 2, Ctrl-C in 130.
+
+    $ portulan scan 10.0.0.0/24 -p 1-1024
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any, Final
+
+import rich_click as click
+
+from portulan.errors import PortulanError, printable
+
+#: Verb -> one line of help; each lives in the file of its name. A list here keeps `--help` fast:
+#: no verb is imported to be named.
+VERBS: Final = {
+    "scan": "Find hosts that are up and their ports' states, and keep the proof.",
+    "charts": "List, show and remove kept results.",
+    "info": "Show this machine's network and rights; explain an address or a port.",
+    "lab": "A safe network of your own to practise and test on.",
+}
+EXIT_USAGE: Final = 2
+EXIT_INTERRUPTED: Final = 130
+
+
+class Verbs(click.RichGroup):
+    """Commands that are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name the verbs in the order people meet them."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, name: str) -> Any:
+        """Import a verb; `--help` of the group gets a stand-in with its line."""
+        if name not in VERBS:
+            return None
+        if ctx.resilient_parsing or "--help" in sys.argv[1:2] or len(sys.argv) < 2:
+            return click.RichCommand(name=name, help=VERBS[name], short_help=VERBS[name])
+        return getattr(import_module(f"portulan.cli.{name}"), name)
+
+
+@click.command(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("-V", "--version", is_flag=True, help="Print the version and stop.")
+def portulan(version: bool) -> None:
+    """Chart a network: hosts, open ports, and the packets that prove each finding."""
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command line and leave with its exit code."""
+    try:
+        portulan.main(args=list(argv) if argv is not None else None, standalone_mode=False)
+    except click.ClickException as error:
+        fail(usage_line(error))
+    except PortulanError as error:
+        fail(str(error))
+    except (KeyboardInterrupt, click.Abort):
+        raise SystemExit(EXIT_INTERRUPTED) from None
+    except BrokenPipeError:
+        # Whoever read our output has enough of it: `| head` is no error.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(0) from None
+
+
+def usage_line(error: click.ClickException) -> str:
+    """Return click's complaint as one line that says where help is."""
+    text = " ".join(error.format_message().split())
+    context = getattr(error, "ctx", None)
+    return f"{text} - see: {context.command_path} --help" if context else text
+
+
+def fail(line: str) -> None:
+    """Say one line on stderr and leave with the code for wrong use."""
+    print(f"portulan: {printable(line, limit=400)}", file=sys.stderr)
+    raise SystemExit(EXIT_USAGE)

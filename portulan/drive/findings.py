@@ -1,0 +1,282 @@
+"""Answers made into events, with the frames that prove them.
+
+Order is the promise: frames go to the evidence first, then the event names their numbers; whoever
+takes the events keeps them before showing them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from portulan.drive.packets import Found
+from portulan.record import AnyEvent, Host, HostState, Port
+from portulan.record import Protocol as ProtocolName
+from portulan.scan.kind import Kind
+from portulan.scan.verdict import LISTED, REASON_TEXT, STATE_TEXT, Answers, Reason, State
+from portulan.target.address import address_texts
+from portulan.target.bitmap import Bitmap
+from portulan.target.space import Space
+from portulan.wire.frames import Frames
+
+PROTOCOL_TEXT: Final[Mapping[int, ProtocolName]] = {6: "tcp", 17: "udp", 132: "sctp"}
+#: Silent hosts of a scan without discovery that get an event each; of more, their number tells.
+SILENT_LISTED_MAX: Final = 16
+#: Events handed on at once at the end of a scan: bounds memory and the wait for the first line.
+PORTION: Final = 8_192
+
+Ours = Callable[[NDArray[np.int64]], NDArray[np.bool_]]
+
+_LISTED: Final = np.isin(np.arange(len(State)), LISTED)
+
+
+class Evidence(Protocol):
+    """Where proving frames go."""
+
+    def write(self, frames: Frames, interface: str) -> int:
+        """Keep frames that passed an interface; return the number (from 1) of the first."""
+        ...
+
+
+class Findings:
+    """Turns the answers of a port scan into events.
+
+    `seen` are host numbers that have an event already; `names` what the user called addresses.
+    """
+
+    def __init__(
+        self, space: Space, kind: Kind | None, *, evidence: Evidence | None,
+        names: Mapping[tuple[int, int], tuple[str, ...]], every_state: bool,
+    ) -> None:
+        self._space, self._kind, self._evidence = space, kind, evidence
+        self._names, self._every = names, every_state
+        self._seen = np.zeros(space.host_count, np.bool_)
+        self._reason = np.zeros(space.host_count, np.uint8)
+        self._kept: list[Answers] = []
+        self.open = 0
+
+    @property
+    def hosts_up(self) -> int:
+        """How many hosts are known to be up."""
+        return int(self._seen.sum())
+
+    def know_up(self, hosts: NDArray[np.int64], reasons: NDArray[np.uint8]) -> None:
+        """Count these hosts as up; they have an event already."""
+        self._seen[hosts] = True
+        self._reason[hosts] = reasons
+
+    def know(self, answers: Answers) -> None:
+        """Count answers of an earlier run, which have events already."""
+        self._kept.append(answers)
+        self.open += int((answers.state == State.OPEN).sum())
+
+    def events(self, found: Found) -> list[AnyEvent]:
+        """Return the events of fresh answers, after keeping the frames that prove them."""
+        answers = found.answers
+        if not len(answers):
+            return []
+        self._kept.append(Answers(
+            answers.index, answers.state, answers.reason, answers.ttl, answers.try_no,
+            answers.time_ns, np.full(len(answers), -1), answers.soft,
+        ))
+        listed = np.ones(len(answers), np.bool_) if self._every else _LISTED[answers.state]
+        events = self._hosts(answers, found.rtt_ns)
+        self.open += int((answers.state == State.OPEN).sum())
+        if listed.any():
+            events += self._ports(answers.take(listed), found, np.flatnonzero(listed))
+        return events
+
+    def _hosts(self, answers: Answers, rtt_ns: NDArray[np.int64]) -> list[AnyEvent]:
+        firm = np.flatnonzero(~answers.soft)
+        host = self._space.host_of(answers.index[firm])
+        new = ~self._seen[host]
+        host, first = np.unique(host[new], return_index=True)
+        if not len(host):
+            return []
+        row = firm[new][first]
+        self._seen[host] = True
+        self._reason[host] = answers.reason[row]
+        family, hi, lo = self._space.host_address(host)
+        return [
+            _host(text, "up", REASON_TEXT[reason], rtt, self._names_of(*key))
+            for text, reason, rtt, *key in zip(
+                address_texts(family, hi, lo), answers.reason[row].tolist(),
+                rtt_ns[row].tolist(), family.tolist(), hi.tolist(), lo.tolist(), strict=True,
+            )
+        ]
+
+    def _names_of(self, family: int, hi: int, lo: int) -> list[str]:
+        return list(self._names.get((family, hi << 64 | lo), ())) if self._names else []
+
+    def _ports(
+        self, answers: Answers, found: Found, rows: NDArray[np.int64]
+    ) -> list[AnyEvent]:
+        probes = self._space.probes(answers.index)
+        frames = self._prove(answers, found, rows)
+        rtt = found.rtt_ns[rows]
+        return [
+            Port(
+                addr=text, port=port, protocol=PROTOCOL_TEXT[protocol], state=STATE_TEXT[state],
+                reason=REASON_TEXT[reason], ttl=ttl, rtt_us=max(time, 0) // 1000, tries=tries,
+                frames=numbers,
+            )
+            for text, port, protocol, state, reason, ttl, time, tries, numbers in zip(
+                address_texts(probes.family, probes.hi, probes.lo), probes.port.tolist(),
+                probes.protocol.tolist(), answers.state.tolist(), answers.reason.tolist(),
+                answers.ttl.tolist(), rtt.tolist(), answers.try_no.tolist(), frames, strict=True,
+            )
+        ]
+
+    def _prove(
+        self, answers: Answers, found: Found, rows: NDArray[np.int64]
+    ) -> list[list[int]]:
+        """Keep probe and reply of each answer; return their numbers."""
+        if self._evidence is None or self._kind is None or (answers.row < 0).any():
+            return [[] for _ in range(len(answers))]
+        replies = found.frames.take(answers.row).compact()
+        # A reply cannot be older than its probe; the probe's time is interpolated in its batch.
+        sent = np.minimum(found.sent_ns[rows], replies.time_ns - 1)
+        probes = _rebuild(self._kind, answers, sent, found.frames.link_type)
+        first = self._evidence.write(_interleave(probes, replies), found.interface)
+        return [[number, number + 1] for number in range(first, first + 2 * len(answers), 2)]
+
+    # -- at the end ------------------------------------------------------------------------
+
+    def rest(self, *, asked: Ours | None, stopped: bool) -> Iterable[list[AnyEvent]]:
+        """Yield what is not listed port by port: counts of each host, or each port's event.
+
+        `asked` tells which probes are this shard's (None: all are). After a stop silence is no
+        result: probes without an answer are left out.
+        """
+        answers = Answers.concat(self._kept)
+        answers = answers.take(_last_of_each(answers.index))
+        if not self._every:
+            yield from self._counts(answers, asked, stopped=stopped)
+        elif not stopped:
+            yield from self._silent_ports(answers, asked)
+
+    def _counts(
+        self, answers: Answers, asked: Ours | None, *, stopped: bool
+    ) -> Iterable[list[AnyEvent]]:
+        hosts = self._space.host_count
+        host = self._space.host_of(answers.index)
+        closed = np.bincount(host[answers.state == State.CLOSED], minlength=hosts)
+        filtered = np.bincount(host[answers.state == State.FILTERED], minlength=hosts)
+        if not stopped:
+            filtered += self._silent_counts(answers, asked)
+        telling = (closed > 0) | (filtered > 0)
+        yield from self._rest_events(np.flatnonzero(self._seen & telling), closed, filtered)
+        if hosts <= SILENT_LISTED_MAX:
+            yield from self._rest_events(np.flatnonzero(~self._seen & telling), closed, filtered)
+
+    def down(self) -> Iterable[list[AnyEvent]]:
+        """Yield an event for each host that nothing was heard of."""
+        silent = np.flatnonzero(~self._seen)
+        for at in range(0, len(silent), PORTION):
+            family, hi, lo = self._space.host_address(silent[at : at + PORTION])
+            yield [
+                Host(addr=text, state="down", reason=Reason.NO_RESPONSE.text,
+                     names=self._names_of(*key))
+                for text, *key in zip(
+                    address_texts(family, hi, lo), family.tolist(), hi.tolist(), lo.tolist(),
+                    strict=True,
+                )
+            ]
+
+    def _silent_counts(self, answers: Answers, asked: Ours | None) -> NDArray[np.int64]:
+        """Return how many probes of each host have no answer."""
+        segments = self._space.segments
+        if asked is None:
+            widths = np.repeat(
+                np.array([len(each.keys) for each in segments], np.int64),
+                np.array([each.count for each in segments], np.int64),
+            )
+            return widths - np.bincount(
+                self._space.host_of(answers.index), minlength=self._space.host_count)
+        counts = np.zeros(self._space.host_count, np.int64)
+        for index in self._unanswered(answers, asked):
+            counts += np.bincount(self._space.host_of(index), minlength=len(counts))
+        return counts
+
+    def _unanswered(
+        self, answers: Answers, asked: Ours | None
+    ) -> Iterable[NDArray[np.int64]]:
+        answered = Bitmap(max(self._space.size, 1))
+        answered.set(answers.index)
+        for at in range(0, self._space.size, PORTION):
+            index = answered.unset(at, min(at + PORTION, self._space.size))
+            yield index if asked is None else index[asked(index)]
+
+    def _rest_events(
+        self, hosts: NDArray[np.int64], closed: NDArray[np.int64], filtered: NDArray[np.int64]
+    ) -> Iterable[list[AnyEvent]]:
+        for at in range(0, len(hosts), PORTION):
+            part = hosts[at : at + PORTION]
+            family, hi, lo = self._space.host_address(part)
+            rows = zip(
+                address_texts(family, hi, lo), self._seen[part].tolist(),
+                self._reason[part].tolist(), closed[part].tolist(), filtered[part].tolist(),
+                family.tolist(), hi.tolist(), lo.tolist(), strict=True,
+            )
+            yield [
+                Host(
+                    addr=text, state="up" if up else "unknown", reason=REASON_TEXT[reason],
+                    names=self._names_of(*key), rest={"tcp": {
+                        name: count for name, count in (("closed", shut), ("filtered", mute))
+                        if count
+                    }},
+                )
+                for text, up, reason, shut, mute, *key in rows
+            ]
+
+    def _silent_ports(
+        self, answers: Answers, asked: Ours | None
+    ) -> Iterable[list[AnyEvent]]:
+        for index in self._unanswered(answers, asked):
+            probes = self._space.probes(index)
+            yield [
+                Port(addr=text, port=port, protocol=PROTOCOL_TEXT[protocol], state="filtered",
+                     reason=Reason.NO_RESPONSE.text)
+                for text, port, protocol in zip(
+                    address_texts(probes.family, probes.hi, probes.lo), probes.port.tolist(),
+                    probes.protocol.tolist(), strict=True,
+                )
+            ]
+
+
+def _host(text: str, state: HostState, reason: str, rtt_ns: int, names: list[str]) -> Host:
+    return Host(addr=text, state=state, reason=reason, rtt_us=max(rtt_ns, 0) // 1000, names=names)
+
+
+def _last_of_each(index: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return where each index stands last: a late firm answer replaces a soft one."""
+    _, last = np.unique(index[::-1], return_index=True)
+    return len(index) - 1 - last
+
+
+def _rebuild(
+    kind: Kind, answers: Answers, sent_ns: NDArray[np.int64], link_type: int
+) -> Frames:
+    """Return the probes' frames as they left, in the order of the answers."""
+    parts: list[Frames] = []
+    order: list[NDArray[np.int64]] = []
+    for try_no in np.unique(answers.try_no).tolist():
+        rows = np.flatnonzero(answers.try_no == try_no)
+        for out in kind.build(answers.index[rows], try_no):
+            at = rows[out.at]
+            parts.append(Frames.uniform(out.rows, sent_ns[at], out.link_type))
+            order.append(at)
+    frames = Frames.concat(parts)
+    return frames.take(np.argsort(np.concatenate(order), kind="stable"))
+
+
+def _interleave(probes: Frames, replies: Frames) -> Frames:
+    """Return probe, reply, probe, reply, ... as one batch."""
+    both = Frames.concat([probes, replies])
+    count = len(replies)
+    return both.take(np.arange(2 * count).reshape(2, count).T.reshape(-1))
+
+
