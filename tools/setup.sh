@@ -4,26 +4,39 @@
 # the system's own pip fills the environment.
 set -eu
 cd "$(dirname "$0")/.."
-PYTHON=${PYTHON:-python3}
 STAMP=.venv/.lock-installed
-if [ -f "$STAMP" ] && cmp -s requirements.lock "$STAMP"; then exit 0; fi
-"$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
-    echo "setup: $PYTHON is $("$PYTHON" -V 2>&1), Portulan needs Python >= 3.11 - set PYTHON=/path/to/python3" >&2
+if [ -x .venv/bin/portulan ] && cmp -s requirements.lock "$STAMP"; then exit 0; fi
+
+runs() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
+fills() { "$1" -c 'import ensurepip' 2>/dev/null || "$1" -m pip --version >/dev/null 2>&1; }
+
+# The first python3 on PATH may be another user's, too old, or without pip: look further then.
+found=''
+unfilled=''
+for each in ${PYTHON:-python3 /usr/bin/python3 python3.14 python3.13 python3.12 python3.11}; do
+    runs "$each" || continue
+    if fills "$each"; then found=$each; break; fi
+    unfilled=${unfilled:-$each}
+done
+if [ -z "$found" ] && [ -n "$unfilled" ]; then
+    echo "setup: $unfilled has neither ensurepip nor pip - install python3-venv or python3-pip" >&2
     exit 2
-}
-rm -rf .venv
-if "$PYTHON" -c 'import ensurepip' 2>/dev/null; then
-    "$PYTHON" -m venv .venv
-    PIP=".venv/bin/python -m pip"
-elif "$PYTHON" -m pip --version >/dev/null 2>&1; then
-    "$PYTHON" -m venv --without-pip .venv
-    PIP="$PYTHON -m pip --python .venv/bin/python"
-else
-    echo "setup: $PYTHON has neither ensurepip nor pip - install python3-venv or python3-pip" >&2
+elif [ -z "$found" ]; then
+    echo "setup: ${PYTHON:-python3} is no Python >= 3.11 - set PYTHON=/path/to/python3" >&2
     exit 2
 fi
-export PIP_DISABLE_PIP_VERSION_CHECK=1
-$PIP install --quiet --require-hashes -r requirements.lock
-$PIP install --quiet --no-deps --no-build-isolation --editable .
+
+echo "setup: making .venv with $("$found" -c 'import sys; print(sys.executable, sys.version.split()[0])')" >&2
+rm -rf .venv
+if "$found" -c 'import ensurepip' 2>/dev/null; then
+    "$found" -m venv .venv
+    pip=".venv/bin/python -m pip"
+else
+    "$found" -m venv --without-pip .venv
+    pip="$found -m pip --python .venv/bin/python"
+fi
+export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
+$pip install --quiet --require-hashes -r requirements.lock
+$pip install --quiet --no-deps --no-build-isolation --editable .
 .venv/bin/portulan --version >/dev/null
 cp requirements.lock "$STAMP"
