@@ -7,22 +7,24 @@ Importing `portulan` costs nothing: each public name is loaded when first used.
 2
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from .api import Chart, open_chart, scan, scan_events
+    from .api import open_chart, scan, scan_events
+    from .store.chart import Chart
 
 __all__ = ["Chart", "__version__", "open_chart", "scan", "scan_events"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Load a public name from `portulan.api` on first use (PEP 562)."""
     if name in __all__:
         from . import api
 
-        return getattr(api, name)
+        found: object = getattr(api, name)
+        return found
     raise AttributeError(f"module 'portulan' has no attribute {name!r}")
 
 

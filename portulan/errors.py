@@ -39,8 +39,11 @@ class WireError(PortulanError):
     `layer` names the header, `offset` is where it starts in the frame, `need` and `have` are bytes.
     """
 
-    def __init__(self, reason: str, *, layer: str, offset: int, need: int = 0, have: int = 0) -> None:
-        self.reason, self.layer, self.offset, self.need, self.have = reason, layer, offset, need, have
+    def __init__(
+        self, reason: str, *, layer: str, offset: int, need: int = 0, have: int = 0
+    ) -> None:
+        self.reason, self.layer, self.offset = reason, layer, offset
+        self.need, self.have = need, have
         size = f" (needs {need} bytes, has {have})" if need or have else ""
         super().__init__(f"{layer} at byte {offset}: {reason}{size}")
 

@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Any, Final
+from typing import Final
 
 import rich_click as click
 
@@ -37,13 +37,14 @@ class Verbs(click.RichGroup):
         """Name the verbs in the order people meet them."""
         return list(VERBS)
 
-    def get_command(self, ctx: click.Context, name: str) -> Any:
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         """Import a verb; `--help` of the group gets a stand-in with its line."""
         if name not in VERBS:
             return None
         if ctx.resilient_parsing or "--help" in sys.argv[1:2] or len(sys.argv) < 2:
             return click.RichCommand(name=name, help=VERBS[name], short_help=VERBS[name])
-        return getattr(import_module(f"portulan.cli.{name}"), name)
+        verb: click.Command = getattr(import_module(f"portulan.cli.{name}"), name)
+        return verb
 
 
 @click.command(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})

@@ -71,7 +71,7 @@ SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
                    ".jsonl .xml .csv .md .html .txt .parquet .pcapng")
 @click.option("--no-keep", is_flag=True, help="Keep no chart.")
 @click.option("-y", "--yes", is_flag=True, help="Yes, more than 65,536 public addresses.")
-def scan(**words: Any) -> None:
+def scan(**words: Any) -> None:  # noqa: ANN401 - whatever click made of the words
     """Find hosts that are up and their ports' states, and keep the proof.
 
     TARGET is an address, a name, a net (10.0.0.0/24), a range (10.0.0-3.1-9), or host:port.
@@ -379,7 +379,7 @@ class _Progress:
         self._live.__enter__()
         return self
 
-    def __exit__(self, *error: Any) -> None:
+    def __exit__(self, *error: Any) -> None:  # noqa: ANN401 - handed on as it came
         self._live.__exit__(*error)
 
     def update(self, shown: Shown, events: Sequence[AnyEvent]) -> None:
