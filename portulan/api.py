@@ -8,13 +8,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import secrets
-import shutil
-import tempfile
-import threading
-import weakref
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -363,6 +358,10 @@ def scan(
 
     Without `keep` the chart lives in a temporary folder and goes with the object.
     """
+    import shutil
+    import tempfile
+    import weakref
+
     with contextlib.ExitStack() as stack:
         charts = Charts()
         if not keep:
@@ -383,6 +382,9 @@ async def scan_events(
     targets: str | Iterable[str], *, keep: bool = False, **options: Unpack[ScanOptions]
 ) -> AsyncIterator[AnyEvent]:
     """Scan and yield events as they are found; leaving the loop ends the scan."""
+    import asyncio
+    import threading
+
     loop = asyncio.get_running_loop()
     events: asyncio.Queue[AnyEvent | BaseException | None] = asyncio.Queue()
     under_way = Scan.begin(

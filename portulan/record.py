@@ -23,7 +23,7 @@ Level: TypeAlias = Literal["info", "warning"]
 EndReason: TypeAlias = Literal["done", "interrupted", "error"]
 
 
-class Event(msgspec.Struct, omit_defaults=True, kw_only=True, frozen=True):
+class Event(msgspec.Struct, omit_defaults=True, kw_only=True, frozen=True, gc=False):
     """The root of all events."""
 
 

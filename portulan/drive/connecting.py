@@ -65,14 +65,15 @@ class ConnectSweep:
 
     def run(self) -> None:
         """Ask until everything is answered or given up, or until stopped."""
-        try:
-            while not self._sweep.done and not self._stop.is_set():
-                self._step()
-            self._tell(Answers.none())
-        finally:
-            self._connects.close()
-            if self._instant:
-                self._instant.close()
+        while not self._sweep.done and not self._stop.is_set():
+            self._step()
+        self._tell(Answers.none())
+
+    def close(self) -> None:
+        """Close the sockets."""
+        self._connects.close()
+        if self._instant:
+            self._instant.close()
 
     def _step(self) -> None:
         now = Clock.now()

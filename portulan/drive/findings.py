@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from portulan.drive.packets import Found
-from portulan.record import AnyEvent, Host, HostState, Port
+from portulan.record import AnyEvent, Host, Port
 from portulan.record import Protocol as ProtocolName
 from portulan.scan.kind import Kind
 from portulan.scan.verdict import LISTED, REASON_TEXT, STATE_TEXT, Answers, Reason, State
@@ -83,13 +83,15 @@ class Findings:
             answers.time_ns, np.full(len(answers), -1), answers.soft,
         ))
         listed = np.ones(len(answers), np.bool_) if self._every else _LISTED[answers.state]
-        events = self._hosts(answers, found.rtt_ns)
+        rtt_us = np.maximum(found.rtt_ns, 0) // 1000
+        events = self._hosts(answers, rtt_us)
         self.open += int((answers.state == State.OPEN).sum())
         if listed.any():
-            events += self._ports(answers.take(listed), found, np.flatnonzero(listed))
+            rows = np.flatnonzero(listed)
+            events += self._ports(answers.take(rows), found, rows, rtt_us=rtt_us[rows])
         return events
 
-    def _hosts(self, answers: Answers, rtt_ns: NDArray[np.int64]) -> list[AnyEvent]:
+    def _hosts(self, answers: Answers, rtt_us: NDArray[np.int64]) -> list[AnyEvent]:
         firm = np.flatnonzero(~answers.soft)
         host = self._space.host_of(answers.index[firm])
         new = ~self._seen[host]
@@ -100,33 +102,38 @@ class Findings:
         self._seen[host] = True
         self._reason[host] = answers.reason[row]
         family, hi, lo = self._space.host_address(host)
+        texts = address_texts(family, hi, lo)
+        reasons, times = answers.reason[row].tolist(), rtt_us[row].tolist()
+        if not self._names:
+            return [
+                Host(addr=text, state="up", reason=REASON_TEXT[reason], rtt_us=time)
+                for text, reason, time in zip(texts, reasons, times, strict=True)
+            ]
         return [
-            _host(text, "up", REASON_TEXT[reason], rtt, self._names_of(*key))
-            for text, reason, rtt, *key in zip(
-                address_texts(family, hi, lo), answers.reason[row].tolist(),
-                rtt_ns[row].tolist(), family.tolist(), hi.tolist(), lo.tolist(), strict=True,
-            )
+            Host(addr=text, state="up", reason=REASON_TEXT[reason], rtt_us=time,
+                 names=self._names_of(*key))
+            for text, reason, time, *key in zip(
+                texts, reasons, times, family.tolist(), hi.tolist(), lo.tolist(), strict=True)
         ]
 
     def _names_of(self, family: int, hi: int, lo: int) -> list[str]:
         return list(self._names.get((family, hi << 64 | lo), ())) if self._names else []
 
     def _ports(
-        self, answers: Answers, found: Found, rows: NDArray[np.int64]
+        self, answers: Answers, found: Found, rows: NDArray[np.int64], *,
+        rtt_us: NDArray[np.int64],
     ) -> list[AnyEvent]:
         probes = self._space.probes(answers.index)
         frames = self._prove(answers, found, rows)
-        rtt = found.rtt_ns[rows]
         return [
             Port(
                 addr=text, port=port, protocol=PROTOCOL_TEXT[protocol], state=STATE_TEXT[state],
-                reason=REASON_TEXT[reason], ttl=ttl, rtt_us=max(time, 0) // 1000, tries=tries,
-                frames=numbers,
+                reason=REASON_TEXT[reason], ttl=ttl, rtt_us=time, tries=tries, frames=numbers,
             )
             for text, port, protocol, state, reason, ttl, time, tries, numbers in zip(
                 address_texts(probes.family, probes.hi, probes.lo), probes.port.tolist(),
                 probes.protocol.tolist(), answers.state.tolist(), answers.reason.tolist(),
-                answers.ttl.tolist(), rtt.tolist(), answers.try_no.tolist(), frames, strict=True,
+                answers.ttl.tolist(), rtt_us.tolist(), answers.try_no.tolist(), frames, strict=True,
             )
         ]
 
@@ -245,10 +252,6 @@ class Findings:
                     probes.protocol.tolist(), strict=True,
                 )
             ]
-
-
-def _host(text: str, state: HostState, reason: str, rtt_ns: int, names: list[str]) -> Host:
-    return Host(addr=text, state=state, reason=reason, rtt_us=max(rtt_ns, 0) // 1000, names=names)
 
 
 def _last_of_each(index: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -7,6 +7,7 @@ are made in the caller's thread.
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import secrets
 import threading
@@ -37,6 +38,7 @@ from portulan.scan.sweep import Mark, Sweep
 from portulan.scan.syn import SynKind
 from portulan.scan.verdict import REASON_TEXT, Answers, Reason
 from portulan.target.address import address_texts, address_value
+from portulan.target.permutation import Shard
 from portulan.target.ranges import Range, merge, subtract
 from portulan.target.space import TCP, Segment, Space
 from portulan.wire.frames import LinkType
@@ -57,6 +59,7 @@ NEIGHBOUR_RETRIES: Final = 2
 #: Ports whose answer, of either kind, shows that a host is up where nothing raw may be sent.
 CONNECT_PORTS: Final = ((TCP, 80), (TCP, 443))
 _VIRTUAL_MAC: Final = 0x02
+SCAN: Final = "scan"
 
 
 @dataclass(frozen=True, slots=True)
@@ -401,7 +404,7 @@ class Job:
         if not connect:
             paths = self._cables.paths(space, self._gateway_macs, self._learned)
             kind = SynKind(space, paths, key=self._key, sport=self._sport)
-        phase, sweep = self._sweep("scan", space)
+        phase, sweep = self._sweep(SCAN, space)
         findings = self._findings(space, kind, every_state=aim.request.every_state)
         self._recall_hosts(space, findings)
         if kind is not None:
@@ -458,7 +461,7 @@ class Job:
     def _sweep(self, name: str, space: Space) -> tuple[Phase, Sweep]:
         aim = self._plan.aim
         # Discovery is not sharded: a shard needs to know its hosts, whichever probes it is given.
-        shard = aim.shard if name == "scan" else type(aim.shard)(1, 1)
+        shard = aim.shard if name == SCAN else Shard(1, 1)
         seed = aim.request.seed
         sweep = Sweep(
             space.size, seed=seed, shard=shard, rate_pps=aim.rate_pps, retries=aim.retries,
@@ -493,28 +496,17 @@ class Job:
         sent_before = self._resume(phase, sweep, findings)
         base = (self._tally.sent + sent_before, self._tally.received, self._tally.open)
         news: queue.Queue[Found | BaseException | None] = queue.Queue(NEWS_MAX)
-        thread = threading.Thread(
-            target=_work, args=(make, news), name="portulan-drive", daemon=True)
+        thread = threading.Thread(target=_work, args=(make, news), name="portulan-drive")
         thread.start()
         try:
             for batch in _batches(news):
-                step = self._step(phase, batch, findings, base=base, amend=amend)
-                if step:
-                    yield step
-        finally:
-            self._stop_if_alive(thread, news)
-
-    def _stop_if_alive(
-        self, thread: threading.Thread, news: queue.Queue[Found | BaseException | None],
-    ) -> None:
-        if thread.is_alive():
+                yield self._step(phase, batch, findings, base=base, amend=amend)
+        except BaseException:
             self._stop.set()
-            while thread.is_alive():
-                try:
+            while thread.is_alive():  # it may be waiting to tell us more
+                with contextlib.suppress(queue.Empty):
                     news.get(timeout=0.05)
-                except queue.Empty:
-                    continue
-        thread.join()
+            raise
 
     def _resume(self, phase: Phase | None, sweep: Sweep, findings: Findings | None) -> int:
         if self._memory is None or phase is None:
@@ -530,7 +522,7 @@ class Job:
     def _step(
         self, phase: Phase | None, batch: Sequence[Found], findings: Findings | None,
         *, base: tuple[int, int, int], amend: Callable[[list[AnyEvent]], list[AnyEvent]] | None,
-    ) -> Step | None:
+    ) -> Step:
         last = batch[-1]
         events: list[AnyEvent] = []
         for found in batch:
@@ -538,8 +530,11 @@ class Job:
                 events += findings.events(found)
         if amend:
             events = amend(events)
-        self._count(events)
         tally = self._tally
+        if phase is not None and phase.name == SCAN and findings is not None:
+            tally.hosts_up = max(len(tally.up), findings.hosts_up)
+        else:
+            self._count(events)
         tally.sent, tally.received = base[0] + last.sent, base[1] + last.received
         if findings is not None:
             tally.open = base[2] + findings.open
@@ -574,6 +569,7 @@ class Job:
 
 class _Runner(Protocol):
     def run(self) -> None: ...
+    def close(self) -> None: ...
 
 
 class _OnLinks:
@@ -586,18 +582,21 @@ class _OnLinks:
         self._cables, self._sweep, self._kind = cables, sweep, kind
         self._report, self._stop, self._whole_hosts = report, stop, whole_hosts
         self._tally = tally
+        self._opened = ExitStack()
 
     def run(self) -> None:
-        with ExitStack() as stack:
-            links = [
-                (name, stack.enter_context(_open(name, ethernet, family, self._kind)))
-                for name, ethernet, family in self._cables
-            ]
-            PacketSweep(
-                self._sweep, self._kind, links, report=self._report, stop=self._stop,
-                whole_hosts=self._whole_hosts,
-            ).run()
-            self._tally.drops += sum(link.counters().drops for _, link in links)
+        links = [
+            (name, self._opened.enter_context(_open(name, ethernet, family, self._kind)))
+            for name, ethernet, family in self._cables
+        ]
+        PacketSweep(
+            self._sweep, self._kind, links, report=self._report, stop=self._stop,
+            whole_hosts=self._whole_hosts,
+        ).run()
+        self._tally.drops += sum(link.counters().drops for _, link in links)
+
+    def close(self) -> None:
+        self._opened.close()
 
 
 def _open(name: str, ethernet: bool, family: int, kind: Kind) -> Link:
@@ -609,12 +608,16 @@ def _open(name: str, ethernet: bool, family: int, kind: Kind) -> Link:
 def _work(
     make: Callable[[Report], _Runner], news: queue.Queue[Found | BaseException | None]
 ) -> None:
+    runner = make(news.put)
     try:
-        make(news.put).run()
+        runner.run()
     except BaseException as error:  # handed to the caller's thread, whatever it is
         news.put(error)
     else:
         news.put(None)
+    finally:
+        # The kernel takes some 50 ms to take a ring down: nobody has to wait for that.
+        runner.close()
 
 
 def _batches(
