@@ -21,7 +21,7 @@ from portulan.target.space import Probes, Space
 from portulan.wire.arp import ARP, ArpOperation
 from portulan.wire.bpf import replies_filter
 from portulan.wire.checksum import finish, word_sum
-from portulan.wire.ethernet import Ethernet
+from portulan.wire.ethernet import Ethernet, EtherType
 from portulan.wire.frames import Frames
 from portulan.wire.icmpv6 import Icmp6Type, ICMPv6, solicited_node
 from portulan.wire.icmpv6 import Neighbour as Asked
@@ -69,6 +69,7 @@ class NeighbourKind:
         arp = ARP.gather(heard.frames.buffer, at)
         ours = (arp.operation == ArpOperation.REPLY) & np.isin(arp.tha, self._ours)
         ours &= (arp.hardware == 1) & (arp.hlen == 6) & (arp.plen == 4)
+        ours &= (arp.protocol == EtherType.IPV4) & _usable(arp.sha)
         return self._answers(
             heard, row=row[ours], family=4, hi=np.zeros(int(ours.sum()), np.uint64),
             lo=arp.spa[ours].astype(np.uint64), mac=arp.sha[ours], reason=Reason.ARP_RESPONSE,
@@ -78,11 +79,13 @@ class NeighbourKind:
         icmp = heard.icmp(6, Icmp6Type.NEIGHBOUR_ADVERTISEMENT)
         # ICMPv6 header, target, and the one option that counts: 2, 1, six octets of address.
         whole = (icmp.size >= ICMPv6.size + Asked.size + 8) & (icmp.ttl == HOP_LIMIT)
+        whole &= heard.frames.buffer[icmp.at + 1] == 0
         icmp = icmp.take(whole)
         target = Asked.gather(heard.frames.buffer, icmp.at + ICMPv6.size)
         option = heard.octets(icmp.at + ICMPv6.size + Asked.size, 8)
         told = (option[:, 0] == _TARGET_LINK_ADDRESS) & (option[:, 1] == 1)
         mac = option.view(">u8")[:, 0].astype(np.uint64) & np.uint64(BROADCAST)
+        told &= _usable(mac)
         return self._answers(
             heard, row=icmp.row[told], family=6, hi=target.target_hi[told],
             lo=target.target_lo[told], mac=mac[told], reason=Reason.ND_RESPONSE,
@@ -102,6 +105,12 @@ class NeighbourKind:
             index[asked], state=State.UP, reason=reason,
             time_ns=heard.frames.time_ns[row[asked]], row=row[asked],
         )
+
+
+def _usable(mac: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    # Groups are allowed: clusters that share an address answer with one (Microsoft's NLB).
+    usable: NDArray[np.bool_] = (mac != 0) & (mac != BROADCAST)
+    return usable
 
 
 def _arp_rows(via: Via, probes: Probes) -> NDArray[np.uint8]:
