@@ -27,7 +27,7 @@ class Event(msgspec.Struct, omit_defaults=True, kw_only=True, frozen=True, gc=Fa
     """The root of all events."""
 
 
-class Run(Event, tag="run"):
+class Run(Event, tag="run", frozen=True):
     """A run began: what was asked, how it is done and why."""
 
     schema: int
@@ -51,7 +51,7 @@ class Run(Event, tag="run"):
     """How often this run was taken up again."""
 
 
-class Host(Event, tag="host"):
+class Host(Event, tag="host", frozen=True):
     """A host's state, and how many of its ports are not listed one by one."""
 
     addr: str
@@ -66,7 +66,7 @@ class Host(Event, tag="host"):
     """{"tcp": {"closed": 998}}: ports that have no `port` event of their own."""
 
 
-class Port(Event, tag="port"):
+class Port(Event, tag="port", frozen=True):
     """A port's state, the reason, and the frames that prove it."""
 
     addr: str
@@ -83,7 +83,7 @@ class Port(Event, tag="port"):
     """Packet numbers in evidence.pcapng, from 1: the probe, then the reply."""
 
 
-class Service(Event, tag="service"):
+class Service(Event, tag="service", frozen=True):
     """What runs behind a port."""
 
     addr: str
@@ -101,7 +101,7 @@ class Service(Event, tag="service"):
     banner: str = ""
 
 
-class Os(Event, tag="os"):
+class Os(Event, tag="os", frozen=True):
     """What system a host seems to run."""
 
     addr: str
@@ -113,7 +113,7 @@ class Os(Event, tag="os"):
     evidence: list[str] = []
 
 
-class Note(Event, tag="note"):
+class Note(Event, tag="note", frozen=True):
     """What a check or a verdict about the path says."""
 
     addr: str
@@ -121,7 +121,7 @@ class Note(Event, tag="note"):
     level: Level = "info"
 
 
-class Progress(Event, tag="progress"):
+class Progress(Event, tag="progress", frozen=True):
     """How far the run is."""
 
     done: float
@@ -140,7 +140,7 @@ class Missed(msgspec.Struct, omit_defaults=True, kw_only=True, frozen=True):
     high: float
 
 
-class End(Event, tag="end"):
+class End(Event, tag="end", frozen=True):
     """The run is over: what it found and what it cost."""
 
     reason: EndReason
@@ -157,7 +157,7 @@ class End(Event, tag="end"):
 AnyEvent: TypeAlias = Run | Host | Port | Service | Os | Note | Progress | End
 
 _encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(AnyEvent)
+_decoder: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
 
 
 def encode(event: Event) -> bytes:
