@@ -1,5 +1,6 @@
 """The `portulan` command: answers `--version` itself, everything else is `portulan.cli`."""
 
+import os
 import sys
 
 
@@ -10,6 +11,8 @@ def main() -> None:
 
         print(f"portulan {__version__}")
         return
+    # We multiply no matrices: a thread pool for that would only cost start-up time.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from .cli import main as run
 
     run()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+import threading
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,9 +36,11 @@ from portulan.sockets.resolve import resolve
 from portulan.store.chart import Chart
 from portulan.store.charts import ChartFolder, Charts
 from portulan.store.disk import DiskError
+from portulan.store.findings import Findings
 from portulan.store.journal import Journal, read_events
 from portulan.store.lock import Lock
 from portulan.store.progress import ANSWER_DTYPE, ProgressLog
+from portulan.store.tables import parquet_files, warm, write_parquet
 
 if TYPE_CHECKING:
     from typing import TypedDict
@@ -158,6 +161,9 @@ class Scan:
         Raises `DiskError` when the disk does not take them any more: what was kept stays readable.
         """
         steps = self._job.steps()
+        if self._keeper:
+            # While the kernel sends, the interpreter is idle: time to load what the end needs.
+            threading.Thread(target=warm, name="portulan-warm").start()
         try:
             for step in steps:
                 lines = self._keeper.keep(step) if self._keeper else encode_lines(step.events)
@@ -301,9 +307,6 @@ class Keeper:
         """Close the record; a scan that is complete gets its tables and needs no progress log."""
         self.close_files()
         last = events[-1] if events else None
-        from portulan.store.findings import Findings
-        from portulan.store.tables import parquet_files, write_parquet
-
         write_parquet(Findings.of(events), parquet_files(self.folder))
         if isinstance(last, End) and last.reason == "done":
             for path in self.folder.path.glob("progress-*.bin"):
@@ -383,7 +386,6 @@ async def scan_events(
 ) -> AsyncIterator[AnyEvent]:
     """Scan and yield events as they are found; leaving the loop ends the scan."""
     import asyncio
-    import threading
 
     loop = asyncio.get_running_loop()
     events: asyncio.Queue[AnyEvent | BaseException | None] = asyncio.Queue()

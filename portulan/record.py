@@ -10,7 +10,9 @@ An event is one JSON object a line, told apart by `type`. Readers ignore fields 
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+import re
+from collections.abc import Sequence
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 
@@ -157,19 +159,48 @@ class End(Event, tag="end", frozen=True):
 AnyEvent: TypeAlias = Run | Host | Port | Service | Os | Note | Progress | End
 
 _encoder = msgspec.json.Encoder()
-_decoder: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
+_decoder = msgspec.json.Decoder(AnyEvent)
+
+_UNSEEN = re.compile(
+    r"[\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\uffff]"
+)
+"""What a terminal acts on or an eye cannot see: DEL, C1, soft hyphen, zero width, bidi, BOM."""
 
 
 def encode(event: Event) -> bytes:
     """Return the event as one JSON line without its newline."""
-    return _encoder.encode(event)
+    return encode_lines([event])[:-1]
 
 
-def encode_lines(events: list[AnyEvent]) -> bytes:
-    """Return events as JSON Lines, each ended by a newline."""
-    return _encoder.encode_lines(events)
+def encode_lines(events: Sequence[Event]) -> bytes:
+    r"""Return events as JSON Lines, each ended by a newline, safe to look at.
+
+    Bidi and C1 characters become `\u` escapes: a reader gets the same string, a terminal does not
+    act on them. A lone surrogate (an argument that is no UTF-8) has no JSON form, so it becomes
+    visible text.
+    """
+    try:
+        lines = _encoder.encode_lines(events)
+    except UnicodeEncodeError:
+        lines = _encoder.encode_lines([_without_surrogates(event) for event in events])
+    if lines.isascii() and b"\x7f" not in lines:
+        return lines
+    return _UNSEEN.sub(lambda match: f"\\u{ord(match[0]):04x}", lines.decode()).encode()
+
+
+def _without_surrogates(value: Any) -> Any:  # noqa: ANN401 - any part of an event
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, list):
+        return [_without_surrogates(item) for item in value]
+    if isinstance(value, dict):
+        return {_without_surrogates(k): _without_surrogates(v) for k, v in value.items()}
+    if isinstance(value, Event):
+        return _without_surrogates(msgspec.to_builtins(value))
+    return value
 
 
 def decode(line: bytes | str) -> AnyEvent:
     """Return the event of one JSON line; raises `msgspec.ValidationError` or `DecodeError`."""
-    return _decoder.decode(line)
+    event: AnyEvent = _decoder.decode(line)
+    return event
