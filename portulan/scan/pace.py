@@ -42,7 +42,7 @@ class Pace:
         if not self.rate_pps:
             return room
         self._fill(now)
-        return min(room, int(self._level))
+        return max(0, min(room, int(self._level)))
 
     def spend(self, count: int) -> None:
         """Count probes as sent."""

@@ -71,7 +71,8 @@ def test_every_probe_of_both_families_parses_back_with_right_sums():
         port = int(asked.port[0])
         if asked.protocol[0] == 6:
             assert (probe.head.dport, probe.head.sport) == (port, SPORT + 2)
-            assert probe.head.flags == (wire.TcpFlags.ACK if port == ACK_PORT else wire.TcpFlags.SYN)
+            flag = wire.TcpFlags.ACK if port == ACK_PORT else wire.TcpFlags.SYN
+            assert probe.head.flags == flag
             assert port in (SYN_PORT, ACK_PORT)
         else:
             assert probe.head.type == port
