@@ -22,9 +22,10 @@ from numpy.typing import NDArray
 
 from portulan import __version__
 from portulan.drive.clock import Clock
-from portulan.drive.job import Job, Known, Phase, Step
+from portulan.drive.job import Job
 from portulan.drive.plan import Plan, make_plan, take_aim
 from portulan.drive.request import Request
+from portulan.drive.step import Known, Phase, Step
 from portulan.drive.ways import find_ways
 from portulan.errors import UsageError
 from portulan.link.rights import rights

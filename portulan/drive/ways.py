@@ -13,6 +13,7 @@ from portulan.errors import UsageError
 from portulan.link.interfaces import Interface
 from portulan.link.routes import Route, Routes
 from portulan.scan.paths import NO_WAY, Paths, Via
+from portulan.target.address import address_texts
 from portulan.target.ranges import Range
 from portulan.target.space import Space
 from portulan.target.targets import Targets
@@ -20,6 +21,8 @@ from portulan.wire.frames import LinkType
 
 #: Ways that differ in a scan; `Paths` numbers them in one byte.
 WAYS_MAX = NO_WAY
+#: The first ten bits of a link-local IPv6 address (RFC 4291 section 2.5.6).
+FE80 = 0x3FA
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,14 @@ class Ways:
     def all_ranges(self) -> tuple[Range, ...]:
         """Return all targets that are reached."""
         return tuple(way.range for way in self.reached)
+
+    def zones(self) -> dict[str, int]:
+        """Return the interface indices of link-local targets by address text."""
+        return {
+            text: way.index for way in self.reached
+            if way.range.family == 6 and way.range.start >> 118 == FE80
+            for text in range_texts(way.range)
+        }
 
     def ranges(self, *kinds: str) -> tuple[Range, ...]:
         """Return the targets reached in one of these manners."""
@@ -267,3 +278,13 @@ def _macs(space: Space, learned: Learned | None) -> NDArray[np.uint64] | None:
     here = number >= 0
     macs[number[here]] = learned.mac[here]
     return macs
+
+
+def range_texts(item: Range) -> list[str]:
+    """Return the addresses of a range as text."""
+    offset = np.arange(item.count, dtype=np.uint64)
+    low = np.uint64(item.start & (1 << 64) - 1) + offset
+    return address_texts(
+        np.full(item.count, item.family, np.uint8),
+        np.full(item.count, item.start >> 64, np.uint64), low,
+    )
