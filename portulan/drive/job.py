@@ -92,9 +92,13 @@ class Job:
 
     def _phases(self) -> Iterator[Step]:
         plan = self._plan
-        connect = plan.method == "connect" or not plan.rights.net_raw
+        raw = plan.rights.net_raw and plan.rights.packet_sockets
+        connect = plan.method == "connect" or not raw
         discovery = Discovery(self._conductor, self._known_hosts())
-        up = yield from (discovery.by_connect() if connect else discovery.by_packets())
+        # Packets find who is up even before a connect scan: two ports alone would miss a host
+        # whose firewall is silent.
+        packets = raw and (plan.aim.request.discover or not connect)
+        up = yield from (discovery.by_packets() if packets else discovery.by_connect())
         self._tally.hosts_up = len(self._tally.up)
         if plan.method == "ping" or self.stopped:
             return
