@@ -23,6 +23,13 @@ PortState: TypeAlias = Literal["open", "closed", "filtered", "unfiltered", "open
 Protocol: TypeAlias = Literal["tcp", "udp", "sctp", "ip"]
 Level: TypeAlias = Literal["info", "warning"]
 EndReason: TypeAlias = Literal["done", "interrupted", "error"]
+ClosedReason: TypeAlias = Literal[
+    "end", "client-reset", "target-reset", "idle", "timeout", "denied", "refused", "unreachable",
+    "tls", "header", "crowded", "stopped", "error",
+]
+"""end: both sides ended in order; timeout: not ready in time (handshake, header, connect); denied:
+the access list; refused, unreachable: the target; tls, header: its handshake or PROXY header was
+wrong; crowded: given up to make room; stopped: we were told to end; error: see `error`."""
 
 
 class Event(msgspec.Struct, omit_defaults=True, kw_only=True, frozen=True, gc=False):
@@ -33,13 +40,19 @@ class Run(Event, tag="run", frozen=True):
     """A run began: what was asked, how it is done and why."""
 
     schema: int
+    """The version of this format: `SCHEMA`."""
     id: str
+    """The chart's id; "none" if nothing is kept."""
     version: str
+    """Portulan's own version."""
     argv: list[str]
+    """The words of the command, or of the call."""
     started: str
     """RFC 3339, UTC."""
     seed: int
+    """Gives the order of probing."""
     targets: list[str]
+    """As typed."""
     probes: int
     """Probes that a first pass sends."""
     method: str
@@ -47,8 +60,11 @@ class Run(Event, tag="run", frozen=True):
     why: str
     """One sentence: why this method."""
     hosts: int = 0
+    """Addresses among the targets."""
     ports: str = ""
+    """The ports asked, in nmap's notation."""
     shard: str = ""
+    """I/N if this run does one part of several."""
     resumes: int = 0
     """How often this run was taken up again."""
 
@@ -57,13 +73,21 @@ class Host(Event, tag="host", frozen=True):
     """A host's state, and how many of its ports are not listed one by one."""
 
     addr: str
+    """IPv4 or IPv6, in the canonical form of RFC 5952."""
     state: HostState
+    """Unknown: not asked, and nothing was heard of it."""
     reason: str
+    """arp-response, echo-reply, syn-ack, no-response, user-set, ..."""
     names: list[str] = []
+    """What the user called it."""
     mac: str = ""
+    """Ethernet address, where it is on a link of ours."""
     vendor: str = ""
+    """Who made its network card, by the address."""
     hops: int = 0
+    """Routers on the way; 0 if not measured."""
     rtt_us: int = 0
+    """Round trip in microseconds; 0 if not measured."""
     rest: dict[str, dict[str, int]] = {}
     """{"tcp": {"closed": 998}}: ports that have no `port` event of their own."""
 
@@ -72,13 +96,19 @@ class Port(Event, tag="port", frozen=True):
     """A port's state, the reason, and the frames that prove it."""
 
     addr: str
+    """As in `host`."""
     port: int
+    """0..65535."""
     protocol: Protocol
+    """What the number is a port of."""
     state: PortState
+    """As nmap uses the words."""
     reason: str
     """syn-ack, reset, no-response, port-unreach, conn-refused, ..."""
     ttl: int = 0
+    """Time to live, or hop limit, of the reply."""
     rtt_us: int = 0
+    """Round trip of the answered try in microseconds; 0 if not measured."""
     tries: int = 0
     """Probes sent until the answer came."""
     frames: list[int] = []
@@ -89,38 +119,95 @@ class Service(Event, tag="service", frozen=True):
     """What runs behind a port."""
 
     addr: str
+    """As in `port`, like the two after it."""
     port: int
+    """0..65535."""
     protocol: Protocol
+    """What the number is a port of."""
     name: str
+    """The service's registered name: http, ssh, ..."""
     vendor: str = ""
+    """Who makes the product."""
     product: str = ""
+    """The software."""
     version: str = ""
+    """The software's version, as it says itself."""
     info: str = ""
+    """What else it told."""
     tls: bool = False
+    """Whether it speaks inside TLS."""
     cpe: str = ""
+    """Name in the Common Platform Enumeration."""
     confidence: float = 0.0
+    """0..1"""
     rule: str = ""
+    """Which rule said so."""
     banner: str = ""
+    """What it said first; any text may be in it."""
 
 
 class Os(Event, tag="os", frozen=True):
     """What system a host seems to run."""
 
     addr: str
+    """As in `host`."""
     family: str
+    """Linux, Windows, ..."""
     vendor: str = ""
+    """Who makes it."""
     product: str = ""
+    """The system."""
     generation: str = ""
+    """Its version, as far as it shows."""
     confidence: float = 0.0
+    """0..1"""
     evidence: list[str] = []
+    """What it was told by."""
 
 
 class Note(Event, tag="note", frozen=True):
     """What a check or a verdict about the path says."""
 
     addr: str
+    """Whom it is about; empty: the whole run."""
     text: str
+    """One sentence."""
     level: Level = "info"
+    """How much it matters."""
+
+
+class Connection(Event, tag="connection"):
+    """A connection that a listener, a relay or a proxy had, and why it ended.
+
+    Addresses are `HOST:PORT`, `[V6]:PORT`, or `unix:PATH` (`unix:` alone for a client without one).
+    """
+
+    client: str
+    """Who called; the one whom a trusted PROXY header names, if there was one."""
+    local: str
+    """The address of ours that was called."""
+    protocol: Literal["tcp", "udp", "unix"]
+    """How the client came; of UDP, a flow."""
+    started: str
+    """RFC 3339, UTC."""
+    elapsed_s: float
+    received: int
+    """Bytes of content that came from the client."""
+    sent: int
+    """Bytes of content that went to the client."""
+    closed: ClosedReason
+    target: str = ""
+    """Where a relay or proxy connected to; empty if it did not get so far."""
+    via: str = ""
+    """The proxy that announced the client."""
+    rtt_us: int = 0
+    """The kernel's smoothed round trip to the client at the end."""
+    target_rtt_us: int = 0
+    tls: str = ""
+    """What was agreed with the client, as `TLSv1.3 TLS_AES_256_GCM_SHA384 alpn=h2`."""
+    target_tls: str = ""
+    error: str = ""
+    """One line, where `closed` alone does not tell all."""
 
 
 class Progress(Event, tag="progress", frozen=True):
@@ -129,34 +216,50 @@ class Progress(Event, tag="progress", frozen=True):
     done: float
     """0..1"""
     sent: int
+    """Packets, or connections begun."""
     received: int
+    """Replies that reached us."""
     rate_pps: float
+    """Packets a second over the last second."""
     eta_s: float
+    """Seconds left, as far as one can tell."""
 
 
 class Missed(msgspec.Struct, omit_defaults=True, kw_only=True, frozen=True):
     """An estimate of the ports not found, with its interval."""
 
     estimate: float
+    """Ports."""
     low: float
+    """Lower end of the interval."""
     high: float
+    """Upper end of the interval."""
 
 
 class End(Event, tag="end", frozen=True):
     """The run is over: what it found and what it cost."""
 
     reason: EndReason
+    """How it ended."""
     hosts_up: int
+    """Hosts known to be up."""
     open: int
+    """Open ports."""
     sent: int
+    """Packets, or connections begun."""
     received: int
+    """Replies that reached us."""
     drops: int
+    """Replies the kernel threw away because we read too slowly."""
     elapsed_s: float
+    """Seconds."""
     missed: Missed | None = None
+    """What is not found for loss of packets, if it was estimated."""
     error: str = ""
+    """What went wrong."""
 
 
-AnyEvent: TypeAlias = Run | Host | Port | Service | Os | Note | Progress | End
+AnyEvent: TypeAlias = Run | Host | Port | Service | Os | Note | Connection | Progress | End
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(AnyEvent)
