@@ -176,7 +176,7 @@ class Note(Event, tag="note", frozen=True):
     """How much it matters."""
 
 
-class Connection(Event, tag="connection"):
+class Connection(Event, tag="connection", frozen=True):
     """A connection that a listener, a relay or a proxy had, and why it ended.
 
     Addresses are `HOST:PORT`, `[V6]:PORT`, or `unix:PATH` (`unix:` alone for a client without one).
@@ -191,11 +191,13 @@ class Connection(Event, tag="connection"):
     started: str
     """RFC 3339, UTC."""
     elapsed_s: float
+    """From its accept to its end."""
     received: int
     """Bytes of content that came from the client."""
     sent: int
     """Bytes of content that went to the client."""
     closed: ClosedReason
+    """Why it ended."""
     target: str = ""
     """Where a relay or proxy connected to; empty if it did not get so far."""
     via: str = ""
@@ -203,9 +205,11 @@ class Connection(Event, tag="connection"):
     rtt_us: int = 0
     """The kernel's smoothed round trip to the client at the end."""
     target_rtt_us: int = 0
+    """As above, to the target."""
     tls: str = ""
     """What was agreed with the client, as `TLSv1.3 TLS_AES_256_GCM_SHA384 alpn=h2`."""
     target_tls: str = ""
+    """The same, with the target."""
     error: str = ""
     """One line, where `closed` alone does not tell all."""
 
