@@ -14,8 +14,8 @@ from portulan.drive.clock import Clock
 from portulan.drive.packets import NAP_NS, TICK_NS, Found, Report, siblings
 from portulan.scan.sweep import Emission, Sweep
 from portulan.scan.verdict import Answers, Reason, State
-from portulan.sockets.connects import Connects, Outcome, Probe
-from portulan.sockets.instant import Instant
+from portulan.sockets.connects import Connects, Probe
+from portulan.sockets.instant import Instant, Told
 from portulan.target.address import address_texts
 from portulan.target.space import Space
 from portulan.wire.frames import Frames
@@ -140,24 +140,19 @@ class ConnectSweep:
             wait_ns = min(wait_ns, max(oldest + self._sweep.round_trip.wait_ns - now, 0))
         self._take(self._connects.collect(wait_ns, now))
 
-    def _take(self, outcomes: Sequence[Outcome]) -> None:
+    def _take(self, outcomes: Sequence[Told]) -> None:
         if not outcomes:
             return
         self._received += len(outcomes)
-        verdicts = [_VERDICTS.get(outcome.error, _OTHER) for outcome in outcomes]
-        state = np.array([verdict[0] for verdict in verdicts], np.uint8)
-        soft = np.array([outcome.error in _SOFT for outcome in outcomes], np.bool_)
+        at, try_no, error, time_ns, rtt_ns = np.array(outcomes, np.int64).T
+        codes, where = np.unique(error, return_inverse=True)
+        verdicts = np.array([_VERDICTS.get(code, _OTHER) for code in codes.tolist()], np.uint8)
+        soft = np.isin(error, list(_SOFT))
+        # The socket knows its own round trip better than the batch it was started in: `row`,
+        # which counts frames elsewhere, carries it.
         answers = Answers.of(
-            np.array([outcome.at for outcome in outcomes], np.int64), state=state,
-            reason=np.array([verdict[1] for verdict in verdicts], np.uint8),
-            try_no=np.array([outcome.try_no for outcome in outcomes], np.uint8),
-            time_ns=np.array([outcome.time_ns for outcome in outcomes], np.int64), soft=soft,
-        )
-        # The socket knows its own round trip better than the batch it was started in.
-        row = np.array([outcome.rtt_ns for outcome in outcomes], np.int64)
-        answers = Answers(
-            answers.index, answers.state, answers.reason, answers.ttl, answers.try_no,
-            answers.time_ns, row, answers.soft,
+            at, state=verdicts[where, 0], reason=verdicts[where, 1],
+            try_no=try_no.astype(np.uint8), time_ns=time_ns, row=rtt_ns, soft=soft,
         )
         if self._hosts_only:
             answers = answers.take(~soft)

@@ -13,11 +13,15 @@ import socket
 import struct
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final
+from typing import Final, TypeAlias
 
-from .connects import BUSY, RESET_ON_CLOSE, Outcome, Probe, is_own_peer
+from .connects import BUSY, RESET_ON_CLOSE, Probe, is_own_peer
 
 THREADS_MAX: Final = 4
+
+Told: TypeAlias = tuple[int, int, int, int, int]
+"""An `Outcome` as a bare tuple: making named ones would hold the lock for a third of the time."""
+
 #: A local connect that has no answer after this was dropped by a firewall or a full backlog.
 WAIT_US: Final = 4_000
 #: So many of those, and blocking would cost more than it gains: leave the rest to the poller.
@@ -47,53 +51,54 @@ class Instant:
         """Whether answers still come at once."""
         return self._silent < SILENT_MAX
 
-    def ask(self, probes: Sequence[Probe]) -> tuple[list[Outcome], list[Probe]]:
+    def ask(self, probes: Sequence[Probe]) -> tuple[list[Told], list[Probe]]:
         """Return the outcomes, and the probes that must be asked by waiting for them."""
         share = -(-len(probes) // self._threads)
         parts = [probes[at : at + share] for at in range(0, len(probes), share)]
-        outcomes: list[Outcome] = []
+        outcomes: list[Told] = []
         later: list[Probe] = []
         for done, rest in self._pool.map(self._ask_part, parts):
             outcomes += done
             later += rest
         return outcomes, later
 
-    def _ask_part(self, probes: Sequence[Probe]) -> tuple[list[Outcome], list[Probe]]:
-        outcomes: list[Outcome] = []
+    def _ask_part(self, probes: Sequence[Probe]) -> tuple[list[Told], list[Probe]]:
+        outcomes: list[Told] = []
         later: list[Probe] = []
-        clock = self._clock
+        clock, refused = self._clock, errno.ECONNREFUSED
         sock: socket.socket | None = None
         for probe in probes:
-            if not self.works:
-                later.append(probe)
-                continue
             if sock is None or sock.family != probe.family:
-                if sock is not None:
-                    sock.close()
-                sock = _blocking_socket(probe.family)
+                _close(sock)
+                sock = _blocking_socket(probe.family) if self.works else None
                 if sock is None:
                     later.append(probe)
                     continue
+                connect = sock.connect_ex
             start = clock()
-            error = sock.connect_ex(probe.address)
+            error = connect(probe.address)
             end = clock()
-            if error != errno.ECONNREFUSED:
+            if error != refused:
                 if error == 0 and is_own_peer(sock):
-                    error = errno.ECONNREFUSED
+                    error = refused
                 sock.close()
                 sock = None
-            if error in BUSY or error == errno.EINPROGRESS:
-                self._silent += error not in BUSY or error == errno.EAGAIN
-                later.append(probe)
-            else:
-                outcomes.append(Outcome(probe.at, probe.try_no, error, end, end - start))
-        if sock is not None:
-            sock.close()
+                if error == errno.EINPROGRESS or error in BUSY:
+                    self._silent += error in (errno.EINPROGRESS, errno.EAGAIN)
+                    later.append(probe)
+                    continue
+            outcomes.append((probe.at, probe.try_no, error, end, end - start))
+        _close(sock)
         return outcomes, later
 
     def close(self) -> None:
         """End the threads."""
         self._pool.shutdown()
+
+
+def _close(sock: socket.socket | None) -> None:
+    if sock is not None:
+        sock.close()
 
 
 def _blocking_socket(family: int) -> socket.socket | None:
