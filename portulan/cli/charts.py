@@ -100,7 +100,7 @@ def _print_json_lines(lines: list[Summary]) -> None:
 
 
 def _list_table(lines: list[Summary]) -> Table:
-    table = _table()
+    table = _table(gap=1)
     for name in ("ID", "BEGUN", "TARGETS"):
         table.add_column(name, no_wrap=True)
     for name in ("UP", "OPEN"):
@@ -124,8 +124,7 @@ def _show_text(chart: Chart) -> None:
     click.echo(f"Chart {chart.id}, {summary.state}")
     if run:
         click.echo(f"Targets {printable(' '.join(run.targets), 300)}")
-        click.echo(f"Begun {printable(run.started)}, method {printable(run.method)}: "
-                   f"{printable(run.why, 300)}")
+        click.echo(f"Begun {printable(run.started)}, {printable(run.why, 300)}")
     if len(chart):
         _print(_port_table(chart))
     ports = len(chart.open_ports())
@@ -167,10 +166,10 @@ def _print_quiet_hosts(chart: Chart) -> None:
         click.echo(f"Up without listed ports: {printable(', '.join(quiet[:20]), 1000)}{more}")
 
 
-def _table() -> Table:
+def _table(*, gap: int = 2) -> Table:
     from rich.table import Table
 
-    return Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    return Table(box=None, pad_edge=False, padding=(0, gap, 0, 0), header_style="bold")
 
 
 def _print(table: Table) -> None:

@@ -177,6 +177,8 @@ def method(found: Findings) -> str:
     if found.run is None:
         return "unknown"
     name = METHODS.get(found.run.method, found.run.method)
+    if found.run.why.lower().startswith(name.lower()):
+        return found.run.why[0].upper() + found.run.why[1:]
     return f"{name} - {found.run.why}" if found.run.why else name
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -130,7 +131,8 @@ def test_up_killed_at_random_moments_down_clears_everything(tmp_path, monkeypatc
             time.sleep(dice.uniform(0.05, 0.7))
             if victim != "maker":
                 for pid, _ in list(labs.marked(f"{name}-")):
-                    os.kill(pid, signal.SIGKILL)
+                    with contextlib.suppress(ProcessLookupError):  # it may end by itself meanwhile
+                        os.kill(pid, signal.SIGKILL)
             if victim != "keeper":
                 maker.kill()
         down(name)

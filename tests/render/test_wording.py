@@ -93,5 +93,10 @@ def test_summary_says_who_when_how_and_how_well():
     assert rows["Method"].startswith("SYN scan - CAP_NET_RAW")
 
 
+def test_method_named_by_its_reason_is_not_said_twice():
+    named = replace(RUN, method="connect", why="connect scan: no CAP_NET_RAW")
+    assert wording.method(gather([named])) == "Connect scan: no CAP_NET_RAW"
+
+
 def test_many_targets_are_counted():
     assert wording.shorten_list(list("abcde"), 3) == "a, b, c and 2 more"
