@@ -27,7 +27,7 @@ from portulan.drive.plan import Plan, make_plan, take_aim
 from portulan.drive.request import Request
 from portulan.drive.step import Known, Phase, Step
 from portulan.drive.ways import find_ways
-from portulan.errors import UsageError
+from portulan.errors import DamageError, UsageError
 from portulan.link.rights import rights
 from portulan.link.routes import Routes
 from portulan.record import AnyEvent, End, Host, Port, Progress, Run, encode_lines
@@ -211,7 +211,9 @@ class Keeper:
         lock = Lock.take(folder.lock)
         try:
             request = msgspec.convert(folder.read_plan(), Request)
-            journal = Journal.reopen(folder.journal)
+            # A kill between the plan and the first event leaves no journal.
+            begun = folder.journal.exists()
+            journal = (Journal.reopen if begun else Journal.create)(folder.journal)
             events, _ = read_events(folder.journal)
             ended = [event.reason for event in events if isinstance(event, End)]
             if ended and ended[-1] == "done":
@@ -272,7 +274,7 @@ class Keeper:
     def _open_log(self, phase: Phase) -> ProgressLog:
         path, digest = self._log_path(phase), _digest(phase)
         if path.exists():
-            with contextlib.suppress(UsageError):
+            with contextlib.suppress(UsageError, DamageError):
                 return ProgressLog.reopen(path, digest)
             path.unlink()
         return ProgressLog.create(path, digest)
@@ -296,8 +298,9 @@ class Keeper:
             return None
         try:
             rows, mark = ProgressLog.load(path, _digest(phase))
-        except UsageError:
-            # Another order of probing, as when more hosts turned out to be up: begin it anew.
+        except (UsageError, DamageError):
+            # Another order of probing, as when more hosts turned out to be up, or a file that
+            # was cut within its first bytes: begin it anew.
             return None
         position = Mark(mark.pass_, mark.position) if mark else Mark(1, 0)
         return Known(_answers(rows), position, mark.sent if mark else 0)

@@ -16,12 +16,14 @@ from dataclasses import dataclass
 from typing import Final, Protocol, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from portulan.drive.clock import Clock
 from portulan.drive.findings import Evidence, Findings
-from portulan.drive.packets import Found, PacketSweep, Report
+from portulan.drive.packets import Found, PacketSweep, Report, probes_of
 from portulan.drive.plan import Plan, fingerprint
-from portulan.drive.step import Memory, Phase, Step, Tally
+from portulan.drive.resume import agree, host_numbers
+from portulan.drive.step import Known, Memory, Phase, Step, Tally
 from portulan.drive.ways import Cables, Learned, Macs
 from portulan.link.contract import Link
 from portulan.link.packet import PacketLink
@@ -31,7 +33,7 @@ from portulan.scan.kind import Kind
 from portulan.scan.pace import TIMING, RoundTrip
 from portulan.scan.paths import Paths
 from portulan.scan.sweep import Sweep
-from portulan.scan.verdict import Answers
+from portulan.scan.verdict import REASON_TEXT, Answers, Reason
 from portulan.target.permutation import Shard
 from portulan.target.space import Space
 from portulan.wire.frames import LinkType
@@ -157,13 +159,29 @@ class Conductor:
     def _resume(self, course: Course) -> int:
         if self.memory is None or course.phase is None:
             return 0
-        known = self.memory.recall(course.phase)
-        if known is None:
-            return 0
+        known, findings = self.memory.recall(course.phase) or Known.nothing(), course.findings
+        if findings is not None:
+            up = self.recall_hosts(findings)
+            asks_ports = course.phase.name == SCAN
+            known = agree(
+                known, findings.space, up=up, listed=findings.listed,
+                ports=self.memory.ports if asks_ports else (),
+            )
+            findings.know(known.answers)
+            if not asks_ports:
+                course.sweep.settle(probes_of(findings.space, up))
         course.sweep.resume(known.answers, known.mark)
-        if course.findings is not None:
-            course.findings.know(known.answers)
         return known.sent
+
+    def recall_hosts(self, findings: Findings) -> NDArray[np.int64]:
+        """Tell findings which hosts have an event already; return their numbers."""
+        number = host_numbers(findings.space, self.tally.up)
+        codes = {text: code for code, text in enumerate(REASON_TEXT)}
+        reasons = np.array(
+            [codes.get(reason, Reason.USER_SET) for reason in self.tally.up.values()], np.uint8)
+        here = number >= 0
+        findings.know_up(number[here], reasons[here])
+        return number[here]
 
     def _step(self, course: Course, batch: Sequence[Found], base: tuple[int, int, int]) -> Step:
         last, findings, tally = batch[-1], course.findings, self.tally

@@ -176,8 +176,10 @@ class Discovery:
     def _say_down(self, findings: Findings, space: Space) -> Iterator[Step]:
         every = self._plan.aim.request.every_state
         if not self._conductor.stop.is_set() and (every or space.host_count <= SILENT_LISTED_MAX):
+            memory = self._conductor.memory
+            told = {host.addr for host in memory.hosts} if memory else set()
             for events in findings.down():
-                yield Step(events)
+                yield Step([event for event in events if event.addr not in told])
 
     def _up_ranges(self, space: Space) -> list[Range]:
         """Return the hosts of a space that are known to be up."""

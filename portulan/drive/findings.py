@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from portulan.drive.packets import Found
+from portulan.drive.resume import last_of_each
 from portulan.record import AnyEvent, Host, Port
 from portulan.record import Protocol as ProtocolName
 from portulan.scan.kind import Kind
@@ -51,8 +52,10 @@ class Findings:
         self, space: Space, kind: Kind | None, *, evidence: Evidence | None,
         names: Mapping[tuple[int, int], tuple[str, ...]], every_state: bool,
     ) -> None:
-        self._space, self._kind, self._evidence = space, kind, evidence
+        self.space, self._kind, self._evidence = space, kind, evidence
         self._names, self._every = names, every_state
+        self.listed = np.ones_like(_LISTED) if every_state else _LISTED
+        """By state: whether an answer gets an event of its own."""
         self._seen = np.zeros(space.host_count, np.bool_)
         self._reason = np.zeros(space.host_count, np.uint8)
         self._kept: list[Answers] = []
@@ -82,7 +85,7 @@ class Findings:
             answers.index, answers.state, answers.reason, answers.ttl, answers.try_no,
             answers.time_ns, np.full(len(answers), -1), answers.soft,
         ))
-        listed = np.ones(len(answers), np.bool_) if self._every else _LISTED[answers.state]
+        listed = self.listed[answers.state]
         rtt_us = np.maximum(found.rtt_ns, 0) // 1000
         events = self._hosts(answers, rtt_us)
         self.open += int((answers.state == State.OPEN).sum())
@@ -93,7 +96,7 @@ class Findings:
 
     def _hosts(self, answers: Answers, rtt_us: NDArray[np.int64]) -> list[AnyEvent]:
         firm = np.flatnonzero(~answers.soft)
-        host = self._space.host_of(answers.index[firm])
+        host = self.space.host_of(answers.index[firm])
         new = ~self._seen[host]
         host, first = np.unique(host[new], return_index=True)
         if not len(host):
@@ -101,7 +104,7 @@ class Findings:
         row = firm[new][first]
         self._seen[host] = True
         self._reason[host] = answers.reason[row]
-        family, hi, lo = self._space.host_address(host)
+        family, hi, lo = self.space.host_address(host)
         texts = address_texts(family, hi, lo)
         reasons, times = answers.reason[row].tolist(), rtt_us[row].tolist()
         if not self._names:
@@ -123,7 +126,7 @@ class Findings:
         self, answers: Answers, found: Found, rows: NDArray[np.int64], *,
         rtt_us: NDArray[np.int64],
     ) -> list[AnyEvent]:
-        probes = self._space.probes(answers.index)
+        probes = self.space.probes(answers.index)
         frames = self._prove(answers, found, rows)
         return [
             Port(
@@ -159,7 +162,7 @@ class Findings:
         result: probes without an answer are left out.
         """
         answers = Answers.concat(self._kept)
-        answers = answers.take(_last_of_each(answers.index))
+        answers = answers.take(last_of_each(answers.index))
         if not self._every:
             yield from self._counts(answers, asked, stopped=stopped)
         elif not stopped:
@@ -168,8 +171,8 @@ class Findings:
     def _counts(
         self, answers: Answers, asked: Ours | None, *, stopped: bool
     ) -> Iterable[list[AnyEvent]]:
-        hosts = self._space.host_count
-        host = self._space.host_of(answers.index)
+        hosts = self.space.host_count
+        host = self.space.host_of(answers.index)
         closed = np.bincount(host[answers.state == State.CLOSED], minlength=hosts)
         filtered = np.bincount(host[answers.state == State.FILTERED], minlength=hosts)
         if not stopped:
@@ -179,11 +182,11 @@ class Findings:
         if hosts <= SILENT_LISTED_MAX:
             yield from self._rest_events(np.flatnonzero(~self._seen & telling), closed, filtered)
 
-    def down(self) -> Iterable[list[AnyEvent]]:
+    def down(self) -> Iterable[list[Host]]:
         """Yield an event for each host that nothing was heard of."""
         silent = np.flatnonzero(~self._seen)
         for at in range(0, len(silent), PORTION):
-            family, hi, lo = self._space.host_address(silent[at : at + PORTION])
+            family, hi, lo = self.space.host_address(silent[at : at + PORTION])
             yield [
                 Host(addr=text, state="down", reason=Reason.NO_RESPONSE.text,
                      names=self._names_of(*key))
@@ -195,26 +198,26 @@ class Findings:
 
     def _silent_counts(self, answers: Answers, asked: Ours | None) -> NDArray[np.int64]:
         """Return how many probes of each host have no answer."""
-        segments = self._space.segments
+        segments = self.space.segments
         if asked is None:
             widths = np.repeat(
                 np.array([len(each.keys) for each in segments], np.int64),
                 np.array([each.count for each in segments], np.int64),
             )
             return widths - np.bincount(
-                self._space.host_of(answers.index), minlength=self._space.host_count)
-        counts = np.zeros(self._space.host_count, np.int64)
+                self.space.host_of(answers.index), minlength=self.space.host_count)
+        counts = np.zeros(self.space.host_count, np.int64)
         for index in self._unanswered(answers, asked):
-            counts += np.bincount(self._space.host_of(index), minlength=len(counts))
+            counts += np.bincount(self.space.host_of(index), minlength=len(counts))
         return counts
 
     def _unanswered(
         self, answers: Answers, asked: Ours | None
     ) -> Iterable[NDArray[np.int64]]:
-        answered = Bitmap(max(self._space.size, 1))
+        answered = Bitmap(max(self.space.size, 1))
         answered.set(answers.index)
-        for at in range(0, self._space.size, PORTION):
-            index = answered.unset(at, min(at + PORTION, self._space.size))
+        for at in range(0, self.space.size, PORTION):
+            index = answered.unset(at, min(at + PORTION, self.space.size))
             yield index if asked is None else index[asked(index)]
 
     def _rest_events(
@@ -222,7 +225,7 @@ class Findings:
     ) -> Iterable[list[AnyEvent]]:
         for at in range(0, len(hosts), PORTION):
             part = hosts[at : at + PORTION]
-            family, hi, lo = self._space.host_address(part)
+            family, hi, lo = self.space.host_address(part)
             rows = zip(
                 address_texts(family, hi, lo), self._seen[part].tolist(),
                 self._reason[part].tolist(), closed[part].tolist(), filtered[part].tolist(),
@@ -243,7 +246,7 @@ class Findings:
         self, answers: Answers, asked: Ours | None
     ) -> Iterable[list[AnyEvent]]:
         for index in self._unanswered(answers, asked):
-            probes = self._space.probes(index)
+            probes = self.space.probes(index)
             yield [
                 Port(addr=text, port=port, protocol=PROTOCOL_TEXT[protocol], state="filtered",
                      reason=Reason.NO_RESPONSE.text)
@@ -252,12 +255,6 @@ class Findings:
                     probes.protocol.tolist(), strict=True,
                 )
             ]
-
-
-def _last_of_each(index: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return where each index stands last: a late firm answer replaces a soft one."""
-    _, last = np.unique(index[::-1], return_index=True)
-    return len(index) - 1 - last
 
 
 def _rebuild(

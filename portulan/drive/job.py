@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 
-import numpy as np
-
 from portulan.drive.clock import Clock, rfc3339
 from portulan.drive.conductor import SCAN, Conductor, Course, Runner
 from portulan.drive.connecting import ConnectSweep
 from portulan.drive.discovery import Discovery
-from portulan.drive.findings import Evidence, Findings
+from portulan.drive.findings import Evidence
 from portulan.drive.packets import Report
 from portulan.drive.plan import Plan
 from portulan.drive.step import Memory, Step
@@ -18,8 +16,6 @@ from portulan.record import SCHEMA, AnyEvent, End, EndReason, Host, Note, Run
 from portulan.scan.kind import Kind
 from portulan.scan.sweep import Sweep
 from portulan.scan.syn import SynKind
-from portulan.scan.verdict import REASON_TEXT, Reason
-from portulan.target.address import address_value
 from portulan.target.ranges import Range, merge, subtract
 from portulan.target.space import Segment, Space
 
@@ -134,7 +130,7 @@ class Job:
                 space, conductor.paths(space), key=conductor.key, sport=conductor.sport)
             make = conductor.on_links(sweep, kind)
         findings = conductor.findings(space, kind, every_state=aim.request.every_state)
-        self._recall_hosts(space, findings)
+        conductor.recall_hosts(findings)
         yield from conductor.run(Course(sweep, findings, make, phase))
         asked = sweep.ours if aim.shard.count > 1 else None
         for events in findings.rest(asked=asked, stopped=self.stopped):
@@ -147,19 +143,6 @@ class Job:
             sweep, space, report=report, stop=self._conductor.stop, zones=ways.zones(),
             interface=self._plan.aim.request.interface, local=local,
         )
-
-    def _recall_hosts(self, space: Space, findings: Findings) -> None:
-        """Tell the findings which hosts have an event already."""
-        if not self._tally.up:
-            return
-        values = np.array([address_value(text) for text in self._tally.up], np.uint64)
-        number = space.host_number(values[:, 0].astype(np.uint8), values[:, 1], values[:, 2])
-        codes = {text: code for code, text in enumerate(REASON_TEXT)}
-        reasons = np.array(
-            [codes.get(reason, Reason.USER_SET) for reason in self._tally.up.values()], np.uint8,
-        )
-        here = number >= 0
-        findings.know_up(number[here], reasons[here])
 
 
 def _ranges_of(space: Space) -> Iterator[Range]:

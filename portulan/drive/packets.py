@@ -152,5 +152,11 @@ class PacketSweep:
 
 def siblings(space: Space, index: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return all probes of the hosts that these probes ask."""
-    spans = [space.host_span(host) for host in np.unique(space.host_of(index)).tolist()]
-    return np.concatenate([np.arange(first, first + count) for first, count in spans])
+    return probes_of(space, np.unique(space.host_of(index)))
+
+
+def probes_of(space: Space, hosts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return all probes of the hosts with these numbers."""
+    spans = [space.host_span(host) for host in hosts.tolist()]
+    none = np.empty(0, np.int64)
+    return np.concatenate([none, *(np.arange(first, first + count) for first, count in spans)])

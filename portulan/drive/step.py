@@ -43,6 +43,11 @@ class Known:
     mark: Mark
     sent: int
 
+    @classmethod
+    def nothing(cls) -> Known:
+        """Return what a run knows that was killed before it had written anything."""
+        return cls(Answers.none(), Mark(1, 0), 0)
+
 
 class Memory(Protocol):
     """An earlier run that is taken up again."""
