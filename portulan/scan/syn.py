@@ -20,7 +20,7 @@ from portulan.target.space import TCP as TCP_NUMBER
 from portulan.target.space import Probes, Space
 from portulan.wire.bpf import replies_filter
 from portulan.wire.checksum import finish, word_sum
-from portulan.wire.cookie import siphash
+from portulan.wire.cookie import SIPHASH_1_3, siphash
 from portulan.wire.frames import Frames
 from portulan.wire.tcp import TCP, TcpFlags, mss, tcp_options
 
@@ -28,6 +28,7 @@ from portulan.wire.tcp import TCP, TcpFlags, mss, tcp_options
 MSS_BYTES = 1460
 
 Key = tuple[int, int]
+_LOW_32 = np.uint64(0xFFFF_FFFF)
 
 
 class SynKind:
@@ -119,16 +120,17 @@ class SynKind:
 
 
 def cookie(key: Key, probes: Probes, sport: NDArray[np.uint16] | int) -> NDArray[np.uint64]:
-    """Return 32 bits that only we can know for a probe and its source port."""
+    """Return 32 bits that only we can know for a probe and its source port.
+
+    SipHash-1-3, not 2-4: a key lives for one run, forging a reply takes guessing 32 bits within
+    it, and hashing is the largest part of building a probe.
+    """
     ports = (probes.port.astype(np.uint64) << np.uint64(16)) | np.asarray(sport, np.uint64)
     six = probes.family == 6
+    short = (probes.lo << np.uint64(32)) | ports
     if not six.any():
-        return _low(siphash(key, (probes.lo << np.uint64(32)) | ports))
-    long = siphash(key, probes.hi, probes.lo, ports)
+        return siphash(key, short, rounds=SIPHASH_1_3) & _LOW_32
+    long = siphash(key, probes.hi, probes.lo, ports, rounds=SIPHASH_1_3) & _LOW_32
     if six.all():
-        return _low(long)
-    return _low(np.where(six, long, siphash(key, (probes.lo << np.uint64(32)) | ports)))
-
-
-def _low(word: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    return word & np.uint64(0xFFFF_FFFF)
+        return long
+    return np.where(six, long, siphash(key, short, rounds=SIPHASH_1_3) & _LOW_32)
