@@ -40,10 +40,15 @@ say "What was shown is kept"
 echo "the chart:    $chart/events.jsonl"
 if [ -s "$chart/evidence.pcapng" ]; then
     echo "its evidence: $chart/evidence.pcapng (Wireshark opens it)"
+    # shellcheck disable=SC2046 # four words: address, port, and two packet numbers
+    set -- $("$(dirname "$portulan")/python" -c '
+import pathlib, sys, portulan
+port = portulan.open_chart(pathlib.Path(sys.argv[1])).open_ports()[0]
+print(port.addr, port.port, *port.frames)' "$chart")
     # On standard input, since tcpdump gives up its rights before it opens a file of ours.
-    proof=$(tcpdump -nn -t -c 2 -r - <"$chart/evidence.pcapng" 2>/dev/null || :)
+    proof=$(tcpdump -nn -t -r - <"$chart/evidence.pcapng" 2>/dev/null | sed -n "$3p;$4p" || :)
     if [ -n "$proof" ]; then
-        say "The frames that prove the first finding, as tcpdump reads them"
+        say "The proof that $1 has port $2 open: frames $3 and $4, as tcpdump reads them"
         echo "$proof"
     fi
 else
