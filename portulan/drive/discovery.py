@@ -13,7 +13,7 @@ from portulan.drive.connecting import ConnectSweep
 from portulan.drive.findings import SILENT_LISTED_MAX, Findings
 from portulan.drive.step import Step
 from portulan.drive.ways import Cables, Learned, Way, range_texts
-from portulan.link.routes import neighbours
+from portulan.link.routes import neighbour_table, neighbours
 from portulan.record import AnyEvent, Host, Note
 from portulan.scan.neighbour import QUESTION, NeighbourKind
 from portulan.scan.pace import RoundTrip
@@ -91,9 +91,30 @@ class Discovery:
                 zones=self._plan.ways.zones(), interface=self._plan.aim.request.interface,
                 hosts_only=True,
             ), phase))
+            yield from self._resolved(findings, space)
             yield from self._say_down(findings, space)
             found += self._up_ranges(space)
         return merge(found)
+
+    def _resolved(self, findings: Findings, space: Space) -> Iterator[Step]:
+        """Say who is up by the kernel's ARP and ND: our connects made it ask its neighbours.
+
+        Only what it calls reachable has answered just now; a stale entry may be of one long gone.
+        """
+        if not self._plan.ways.ranges("neighbour"):
+            return
+        events: list[AnyEvent] = []
+        for one in neighbour_table():
+            host = _host_number(space, one.family, one.address)
+            text = str(Range(one.family, one.address))
+            if host < 0 or one.mac is None or one.state != "reachable" or text in self._tally.up:
+                continue
+            reason = Reason.ARP_RESPONSE if one.family == 4 else Reason.ND_RESPONSE
+            events.append(Host(addr=text, state="up", reason=reason.text, names=self._names(text),
+                               mac=one.mac.hex(":"), vendor=_maker(one.mac)))
+            self._tally.up[text] = reason.text
+            findings.know_up(np.array([host]), np.array([reason], np.uint8))
+        yield Step(events)
 
     def by_packets(self) -> Search:
         """Find out by ARP, ND, ICMP and TCP; return whom to ask."""
@@ -213,15 +234,18 @@ def _with_mac(event: Host, kind: NeighbourKind) -> Host:
     family, hi, lo = address_value(event.addr)
     host = _host_number(kind.space, family, hi << 64 | lo)
     mac = int(kind.macs[host]).to_bytes(6, "big")
-    maker = ""
-    if not mac[0] & _VIRTUAL_MAC:
-        from portulan.link.vendor import vendor
-
-        maker = vendor(mac)
     return Host(
         addr=event.addr, state=event.state, reason=event.reason, names=event.names,
-        mac=mac.hex(":"), vendor=maker, rtt_us=event.rtt_us,
+        mac=mac.hex(":"), vendor=_maker(mac), rtt_us=event.rtt_us,
     )
+
+
+def _maker(mac: bytes) -> str:
+    if mac[0] & _VIRTUAL_MAC:
+        return ""
+    from portulan.link.vendor import vendor
+
+    return vendor(mac)
 
 
 def _take_from_kernel(kind: NeighbourKind) -> None:

@@ -1,0 +1,70 @@
+"""`portulan scan` inside of labs, as a user runs it, and its result compared with the truth."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from portulan.lab import Lab
+
+PORTULAN = [sys.executable, "-m", "portulan"]
+UNPRIVILEGED = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"]
+
+
+@dataclass(frozen=True)
+class Scanned:
+    """What a run printed."""
+
+    events: list[dict]
+    stderr: str
+    code: int
+
+    def of(self, kind: str) -> list[dict]:
+        return [event for event in self.events if event["type"] == kind]
+
+    @property
+    def ports(self) -> dict[tuple[str, int], str]:
+        """(address, port) -> state; a port told twice would be a defect."""
+        rows = [((e["addr"], e["port"]), e["state"]) for e in self.of("port")]
+        assert len(rows) == len(dict(rows))
+        return dict(rows)
+
+    @property
+    def up(self) -> set[str]:
+        return {event["addr"] for event in self.of("host") if event["state"] == "up"}
+
+
+def scan(
+    lab: Lab, *words: str, prefix: list[str] = [], targets: str = "", limit_s: int = 100,  # noqa: B006
+) -> Scanned:
+    """Run a scan of the lab's targets, or of others, in its scanner."""
+    asked = targets.split() or lab.scenario.targets
+    ports = [] if {"-p", "-sn"} & set(words) else ["-p", lab.scenario.ports]
+    argv = [*prefix, *PORTULAN, "scan", *asked, *ports, "--json", "--all", *words]
+    process = lab.exec(
+        lab.scenario.scanner, argv, stdin=subprocess.DEVNULL, stdout=-1, stderr=-1, text=True)
+    with process:
+        out, err = process.communicate(timeout=limit_s)
+    return Scanned([json.loads(line) for line in out.splitlines()], err, process.returncode)
+
+
+def truth(lab: Lab, *left_out: str) -> dict[tuple[str, int], str]:
+    """Return the lab's answer sheet for TCP, some hosts left out."""
+    return {
+        (row.addr, row.port): row.state for row in lab.truth()
+        if row.protocol == "tcp" and row.addr not in left_out
+    }
+
+
+def differences(found: dict, wanted: dict) -> dict:
+    return {key: (found.get(key), state) for key, state in wanted.items()
+            if found.get(key) != state}
+
+
+def last_chart(home: Path) -> Path:
+    """Return the folder of the only chart below a home."""
+    [journal] = home.rglob("events.jsonl")
+    return journal.parent

@@ -1,0 +1,218 @@
+"""Whole scans in labs: what `portulan scan` finds is what is there, and the frames prove it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import time
+from collections import Counter
+
+import pytest
+
+import portulan.wire as wire
+from portulan.link.captures import open_capture
+from tests.lab.fixtures import make_lab  # noqa: F401
+
+from .scanning import UNPRIVILEGED, differences, last_chart, scan, truth
+
+pytestmark = pytest.mark.live
+FAST = ["--max-rate", "100000"]
+#: Takes 200 packets a second: a matter of patience, tested alone.
+MISER = "10.81.0.11"
+
+
+@pytest.mark.parametrize("method", ["-sS", "-sT"])
+@pytest.mark.parametrize("scenario", ["harbour", "router"])
+def test_scan_finds_exactly_the_truth(make_lab, scenario, method):  # noqa: F811
+    lab = make_lab(scenario)
+    found = scan(lab, method, *FAST)
+    wanted = truth(lab)
+    assert found.code == 0, found.stderr
+    assert not differences(found.ports, wanted)
+    assert found.up == {address for address, _ in wanted}
+    [end] = found.of("end")
+    assert end["open"] == sum(state == "open" for state in wanted.values())
+
+
+@pytest.mark.parametrize("method", ["-sS", "-sT"])
+def test_firewalls_are_told_by_their_manner(make_lab, method):  # noqa: F811
+    lab = make_lab("firewalls")
+    found = scan(lab, method, "--exclude", MISER, *FAST)
+    wanted = truth(lab, MISER)
+    if method == "-sT":
+        # connect() says refused for a reset and for ICMP port unreachable alike.
+        wanted = {key: state for key, state in wanted.items()
+                  if not (key[0] == "10.81.0.10" and 201 <= key[1] <= 300)}
+    assert not differences(found.ports, wanted)
+    reasons = {(e["addr"], e["port"]): e["reason"] for e in found.of("port")}
+    if method == "-sS":
+        assert reasons["10.81.0.10", 50] == "admin-prohibited"
+        assert reasons["10.81.0.10", 150] == "host-unreach"
+        assert reasons["10.81.0.10", 250] == "port-unreach"
+        assert reasons["10.81.0.9", 50] == "reset"
+        assert reasons["10.81.0.8", 50] == "no-response"
+
+
+def test_patience_finds_all_behind_a_rate_limit(make_lab):  # noqa: F811
+    lab = make_lab("firewalls")
+    found = scan(lab, "-p", "1-300,800", "--max-rate", "150", targets=MISER)
+    wanted = {(MISER, port): "open" if port in (80, 800) else "closed"
+              for port in (*range(1, 301), 800)}
+    assert not differences(found.ports, wanted)
+
+
+@pytest.mark.parametrize("method", ["-sS", "-sT"])
+def test_ipv6_is_scanned_like_ipv4(make_lab, method):  # noqa: F811
+    lab = make_lab("ipv6")
+    found = scan(lab, method, *FAST, targets="fd83::10/126 fd83:0:0:1::/120")
+    asked = {f"fd83::1{n}" for n in range(4)} | {"fd83:0:0:1::"}
+    asked |= {f"fd83:0:0:1::{n:x}" for n in range(1, 256)}
+    wanted = {key: state for key, state in truth(lab).items() if key[0] in asked}
+    assert len(wanted) == 4 * (4 + 256)
+    assert not differences(found.ports, wanted)
+
+
+@pytest.mark.parametrize("method", ["-sS", "-sT"])
+def test_lossy_path_hides_no_port(make_lab, method):  # noqa: F811
+    lab = make_lab("lossy")
+    found = scan(lab, method, *FAST)
+    # 5 % both ways: a probe fails by 10 %, so tries go as deep as needed. Silence may win once
+    # in a long while, an invented answer never.
+    wrong = differences(found.ports, truth(lab))
+    assert len(wrong) <= 2
+    assert all(found_state in (None, "filtered") for found_state, _ in wrong.values())
+
+
+@pytest.mark.parametrize("scenario", ["harbour", "router", "lossy"])
+def test_hosts_only_finds_who_is_up_and_lists_no_port(make_lab, scenario):  # noqa: F811
+    lab = make_lab(scenario)
+    found = scan(lab, "-sn")
+    assert found.up == {addr for addr, up in lab.alive().items() if up}
+    assert not found.of("port")
+    assert found.of("run")[0]["method"] == "ping"
+    for host in found.of("host"):
+        assert host["state"] == "up" or host["reason"] == "no-response"
+
+
+def test_without_rights_a_connect_scan_is_chosen_and_says_why(make_lab):  # noqa: F811
+    lab = make_lab("harbour")
+    found = scan(lab, *FAST, prefix=UNPRIVILEGED)
+    assert found.code == 0, found.stderr
+    [run] = found.of("run")
+    assert run["method"] == "connect"
+    assert "CAP_NET_RAW" in run["why"]
+    assert run["why"] in found.stderr
+    assert not differences(found.ports, truth(lab))
+
+
+def test_without_rights_syn_is_refused_in_one_line(make_lab):  # noqa: F811
+    found = scan(make_lab("harbour"), "-sS", prefix=UNPRIVILEGED)
+    assert (found.code, found.events) == (2, [])
+    assert found.stderr.startswith("portulan: ")
+    assert found.stderr.count("\n") == 1
+    assert "CAP_NET_RAW" in found.stderr
+
+
+def test_without_rights_hosts_only_finds_who_is_up(make_lab):  # noqa: F811
+    lab = make_lab("harbour")
+    found = scan(lab, "-sn", prefix=UNPRIVILEGED)
+    assert found.up == {addr for addr, up in lab.alive().items() if up}
+
+
+def test_pn_asks_hosts_that_answer_to_no_ping(make_lab):  # noqa: F811
+    lab = make_lab("router")
+    # Behind a router nobody says that 10.82.1.5 is not there but the router itself.
+    found = scan(lab, "-p", "22-80", "-Pn", *FAST, targets="10.82.1.2 10.82.1.5")
+    assert found.ports["10.82.1.2", 80] == "open"
+    assert {found.ports["10.82.1.5", port] for port in range(22, 81)} == {"filtered"}
+
+
+# -- evidence ---------------------------------------------------------------------------------
+
+
+def frames_in(path):
+    with open_capture(path) as capture:
+        return [octets for batch in capture.frames() for octets in batch]
+
+
+@pytest.fixture
+def proven(make_lab, tmp_path):  # noqa: F811
+    """A SYN scan of one host, its kept frames, and what tcpdump saw on that host."""
+    if not shutil.which("tcpdump"):
+        pytest.skip("tcpdump is not here: apt-get install tcpdump")
+    lab = make_lab("harbour")
+    seen = tmp_path / "seen.pcap"
+    tcpdump = ["tcpdump", "-i", "lan", "-s0", "-U", "--immediate-mode", "-B8192", "-Zroot", "-w", str(seen), "tcp"]
+    watcher = lab.exec("web", tcpdump, stderr=subprocess.PIPE, text=True)
+    with watcher:
+        for line in watcher.stderr:
+            if "listening" in line:
+                break
+        found = scan(lab, "-p", "1-1024", "--max-rate", "2000", targets="10.77.0.10")
+        size = -1
+        while size != (size := seen.stat().st_size):
+            time.sleep(0.3)
+        watcher.send_signal(signal.SIGINT)
+        watcher.communicate(timeout=10)
+    chart = last_chart(tmp_path / "home")
+    return found, frames_in(chart / "evidence.pcapng"), frames_in(seen), chart
+
+
+@pytest.mark.peer
+def test_frames_named_by_each_port_are_its_probe_and_its_reply(proven):
+    found, kept, seen, chart = proven
+    ports = found.of("port")
+    assert len(ports) == 1024
+    assert len(kept) == 2048
+    for event in ports:
+        out, back = (kept[number - 1] for number in event["frames"])
+        probe, reply = wire.TCP.parse(out, 34), wire.TCP.parse(back, 34)
+        assert int(wire.IPv4.parse(out, 14).dst) == int(wire.IPv4.parse(back, 14).src) \
+            == int(wire.Ip4.of(event["addr"]))
+        assert (probe.dport, reply.sport) == (event["port"], event["port"])
+        assert probe.sport == reply.dport
+        assert reply.ack == (probe.seq + 1) & 0xFFFF_FFFF
+        is_open = reply.flags & wire.TcpFlags.SYN
+        assert event["state"] == ("open" if is_open else "closed")
+        assert wire.IPv4.parse(back, 14).ttl == event["ttl"]
+
+
+@pytest.mark.peer
+def test_kept_probes_are_the_very_frames_that_passed_the_wire(proven):
+    found, kept, seen, chart = proven
+    passed = Counter(seen)
+    for number, octets in enumerate(kept):
+        if number % 2 == 0:
+            assert passed[octets] == 1
+    # Replies leave their host before a checksum is computed (offload): all but that is the same.
+    blind = Counter(octets[:50] + octets[52:] for octets in seen)
+    for octets in kept[1::2]:
+        assert blind[octets[:50] + octets[52:]] >= 1
+
+
+@pytest.mark.peer
+def test_tcpdump_reads_the_evidence_with_the_same_numbers(proven):
+    found, kept, seen, chart = proven
+    told = subprocess.run(
+        ["tcpdump", "-nn", "-#", "-r", str(chart / "evidence.pcapng")],
+        capture_output=True, text=True, check=True).stdout.splitlines()
+    assert len(told) == len(kept)
+    by_number = {int(line.split()[0]): line for line in told}
+    for event in found.of("port"):
+        out, back = (by_number[number] for number in event["frames"])
+        where = f"{event['addr']}.{event['port']}"
+        assert f"> {where}: Flags [S]," in out
+        assert f"IP {where} > " in back
+        assert ("[S.]" if event["state"] == "open" else "[R.]") in back
+
+
+# -- what is printed is what is kept ------------------------------------------------------------
+
+
+def test_lines_printed_are_the_lines_kept(make_lab, tmp_path):  # noqa: F811
+    lab = make_lab("harbour")
+    found = scan(lab, "-p", "20-90", targets="10.77.0.10")
+    kept = (last_chart(tmp_path / "home") / "events.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in kept] == found.events
