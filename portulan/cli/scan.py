@@ -201,9 +201,21 @@ def _words_of(name: str, option: str) -> list[Word]:
 
 
 def _confirmed_plan(request: Request, options: Options) -> Plan:
-    from portulan import api
+    """Return the plan; a person at a terminal may confirm what needs a scope otherwise."""
+    from msgspec.structs import replace
 
-    return api.plan(request)
+    from portulan import api
+    from portulan.drive.plan import ScopeNeeded
+
+    try:
+        return api.plan(request)
+    except ScopeNeeded as wish:
+        if not (sys.stdin.isatty() and sys.stderr.isatty()) or options.plan_only:
+            raise
+        question = f"portulan: {wish.public:,} public addresses. May you scan them all?"
+        if not click.confirm(question, err=True, default=False):
+            raise
+    return api.plan(replace(request, confirmed=True))
 
 
 def _aim(request: Request) -> Aim:

@@ -19,7 +19,7 @@ from portulan.drive.ways import Ways
 from portulan.errors import PrivilegeError, UsageError
 from portulan.link.rights import Rights, grant
 from portulan.scan.pace import TIMING
-from portulan.target.classify import classify_ranges, kinds
+from portulan.target.classify import UNASKABLE, classify_ranges, kinds
 from portulan.target.hosts import Word
 from portulan.target.permutation import Shard
 from portulan.target.ports import PortSet, parse_ports, top_ports
@@ -28,8 +28,15 @@ from portulan.target.scope import ScopeRules
 from portulan.target.space import Space
 from portulan.target.targets import Resolve, Targets, parse_targets
 
-#: Never asked, whatever the user types: nobody is there, or everybody.
-FORBIDDEN = ("multicast", "broadcast", "reserved", "unspecified")
+class ScopeNeeded(UsageError):
+    """So many public addresses need a scope file, or a confirmation."""
+
+    def __init__(self, public: int) -> None:
+        self.public = public
+        super().__init__(
+            f"{public:,} public addresses need a scope", where="target",
+            hint="give --scope FILE with `allow NET` lines, or confirm with --yes",
+        )
 
 
 #: Ranges without a way that get a line each.
@@ -158,7 +165,7 @@ def _ports(request: Request) -> PortSet:
 def _check_forbidden(targets: Targets) -> None:
     # A /16 holds x.x.255.255 without harm: only classes of the registries count here.
     for kind, item in kinds(targets.ranges):
-        if kind in FORBIDDEN:
+        if kind in UNASKABLE:
             raise UsageError(f"{kind} addresses are never scanned", text=str(item), where="target",
                              hint="leave them out or name them in --exclude")
 
@@ -173,10 +180,7 @@ def _public(targets: Targets, request: Request, notes: list[str]) -> int:
             raise UsageError("outside of the scope", text=_few(outside), where="target",
                              hint="leave it out, or allow it in the scope file")
     elif public > PUBLIC_MAX and not request.confirmed:
-        raise UsageError(
-            f"{public:,} public addresses need a scope", where="target",
-            hint="give --scope FILE with `allow NET` lines, or confirm with --yes",
-        )
+        raise ScopeNeeded(public)
     if public:
         rate = request.max_rate if request.max_rate is not None else RATE_PUBLIC_PPS
         cap = f"at most {rate:,g} packets a second" if rate else "without a rate cap"
