@@ -155,8 +155,11 @@ def _run(made: Lab, command: list[str], host: str) -> int:
     try:
         with leaving_ctrl_c():
             code = made.run(command, host=host).returncode
-    except FileNotFoundError:
-        raise UsageError("no such command", text=command[0], where="lab run") from None
+    except (FileNotFoundError, PermissionError) as error:
+        # A folder on PATH that we may not enter makes a name that is nowhere "permission denied".
+        found = isinstance(error, PermissionError) and "/" in command[0]
+        reason = "may not be executed" if found else "no such command"
+        raise UsageError(reason, text=command[0], where="lab run") from None
     return code if code >= 0 else 128 - code
 
 
