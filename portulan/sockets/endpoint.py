@@ -5,7 +5,7 @@
     exec:CMD ARGS  stdio:  file:PATH                      exec takes the rest as it stands
     HOST:PORT  PORT  ("HOST", "PORT")                     plain TCP
 
-Options stand in the query; `portulan.sockets.options` lists them. `%XX` is read in paths and values.
+Options stand in the query, listed in `portulan.sockets.options`. `%XX` is read in paths and values.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ class DialError(PeerError):
     """
 
     def __init__(self, place: str, reason: str, *, kind: str, hint: str = "") -> None:
-        self.place, self.kind, self.hint = place, kind, hint
+        self.place, self.reason, self.kind, self.hint = place, reason, kind, hint
         super().__init__(f"{printable(place)}: {reason}{f' - {hint}' if hint else ''}")
 
 

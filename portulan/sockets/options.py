@@ -233,7 +233,7 @@ def _join(value: tuple[object, ...]) -> list[str]:
     return [",".join(map(str, value))]
 
 
-def _yes_no(value: bool) -> list[str]:  # noqa: FBT001 - a writer takes the value as it is
+def _yes_no(value: bool) -> list[str]:
     return ["yes" if value else "no"]
 
 

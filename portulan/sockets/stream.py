@@ -8,6 +8,7 @@ one); `faults.words` puts them into words. One task may read while another write
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import struct
 from collections import deque
@@ -16,6 +17,10 @@ from typing import Final, Protocol
 
 READ_SIZE: Final = 262_144
 """Bytes asked for at once: above 256 KiB the copy out of the kernel gains nothing more."""
+LINGER_S: Final = 2.0
+"""A peer has so long to end its direction after we have ended ours and our interest."""
+LINGER_SIZE: Final = 4_194_304
+"""Bytes thrown away meanwhile, at most."""
 _LINGER_RESET: Final = struct.pack("ii", 1, 0)
 
 
@@ -195,10 +200,8 @@ class SocketStream:
     def abort(self) -> None:
         """Drop everything at once; TCP sends RST. Never raises."""
         if not self._closed:
-            try:
+            with contextlib.suppress(OSError):  # ended already: closing is all there is
                 self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_RESET)
-            except OSError:
-                pass  # an ended Unix socket; closing is all there is
             self._release()
 
     def _release(self) -> None:
@@ -236,3 +239,17 @@ def address_name(name: object) -> str:
 def bare_host(host: str) -> str:
     """Return an address without the IPv4-mapped prefix."""
     return host[7:] if host.startswith("::ffff:") and "." in host else host
+
+
+async def finish(stream: Stream) -> None:
+    """End a served connection so that the peer gets all of it.
+
+    A close with bytes unread makes the kernel send RST, which may overtake our last words.
+    """
+    await stream.write_eof()
+    left = LINGER_SIZE
+    with contextlib.suppress(OSError):
+        async with asyncio.timeout(LINGER_S):
+            while left > 0 and (data := await stream.read()):
+                left -= len(data)
+    await stream.close()
