@@ -13,9 +13,17 @@ def main() -> None:
         return
     # We multiply no matrices: a thread pool for that would only cost start-up time.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from .cli import main as run
+    import signal
 
-    run()
+    try:
+        from .cli import main as run
+
+        run()
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+    finally:
+        # The result is out. Threads need a moment to end, and Ctrl-C then shows a traceback.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 if __name__ == "__main__":

@@ -229,25 +229,33 @@ class Keeper:
 
     def write(self, frames: Frames, interface: str) -> int:
         """Keep frames; return the number of the first."""
-        from portulan.link.pcapng_writer import PcapngWriter
-
-        path = self.folder.evidence
+        key = interface, frames.link_type
         try:
-            if self._evidence is None:
-                self._evidence = PcapngWriter.reopen(
-                    path, link_type=frames.link_type, interface=interface,
-                    application=f"Portulan {__version__}",
-                )
-                self._interfaces = {
-                    (each.name, each.link_type): number
-                    for number, each in enumerate(self._evidence.interfaces)
-                }
-            key = interface, frames.link_type
+            evidence = self._evidence or self._open_evidence(*key)
             if key not in self._interfaces:
-                self._interfaces[key] = self._evidence.add_interface(interface, frames.link_type)
-            return self._evidence.write(frames, interface=self._interfaces[key])
+                self._interfaces[key] = evidence.add_interface(*key)
+            return evidence.write(frames, interface=self._interfaces[key])
         except OSError as error:
-            raise DiskError(error, path) from error
+            raise DiskError(error, self.folder.evidence) from error
+
+    def _open_evidence(self, interface: str, link_type: int) -> PcapngWriter:
+        from portulan.link.pcapng_writer import PcapngWriter
+        from portulan.wire.frames import Frames
+
+        evidence = self._evidence = PcapngWriter.reopen(
+            self.folder.evidence, link_type=link_type, interface=interface,
+            application=f"Portulan {__version__}",
+        )
+        self._interfaces = {
+            (each.name, each.link_type): number for number, each in enumerate(evidence.interfaces)
+        }
+        # A file that lost its end, as by power loss: its numbers were given away already.
+        lost = max((n for port in self.ports for n in port.frames), default=0) - evidence.packets
+        if lost > 0:
+            holes = Frames.uniform(
+                np.empty((lost, 0), np.uint8), link_type=evidence.interfaces[0].link_type)
+            evidence.write(holes, comments={0: f"the file was cut: {lost} packets are lost"})
+        return evidence
 
     # -- events and progress ---------------------------------------------------------------
 
