@@ -37,9 +37,17 @@ class Edges:
         loop.add_reader(self._poll.fileno(), self._turn)
 
     def watch(self, number: int, wake: Wake) -> None:
-        """Call `wake(mask)` whenever a descriptor becomes readable, writable, closed or broken."""
+        """Call `wake(mask)` whenever a descriptor becomes readable, writable, closed or broken.
+
+        A descriptor that is watched already changes hands: its new owner is woken at once, since
+        the edges before went to the old one.
+        """
+        known = number in self._wakes
         self._wakes[number] = wake
-        self._poll.register(number, _EVERYTHING)
+        if known:
+            self.again(wake)
+        else:
+            self._poll.register(number, _EVERYTHING)
 
     def forget(self, number: int) -> None:
         """Wake nobody for this descriptor any more; call it before closing, which unregisters."""
@@ -70,4 +78,4 @@ class Edges:
     def _once_more(self) -> None:
         waiting, self._again = self._again, {}
         for wake in waiting:
-            wake(READ)
+            wake(READ | WRITE)

@@ -85,12 +85,14 @@ class Pump:
     """One direction between two non-blocking stream sockets.
 
     `count` is the bytes that the sink's kernel took, `ended` whether the source's end was passed
-    on. A `tap` sees every byte that was read, in order; its stream is copied, never spliced.
+    on; `lost_bytes` says that the sink was lost while there was something for it. Set `closing`
+    once the source's end may be queued: a short read then does not mean that nothing is left.
+    A `tap` sees every byte that was read, in order; its stream is copied, never spliced.
     """
 
     __slots__ = (
-        "_held", "_pipe", "_plumbing", "_rest", "_wide", "count", "ended", "error", "sink",
-        "sink_lost", "source", "tap",
+        "_held", "_pipe", "_plumbing", "_rest", "_wide", "closing", "count", "ended", "error",
+        "lost_bytes", "sink", "sink_lost", "source", "tap",
     )
 
     def __init__(
@@ -99,7 +101,7 @@ class Pump:
     ) -> None:
         self.source, self.sink, self.tap = source, sink, tap
         self.count = 0
-        self.ended = self.sink_lost = False
+        self.ended = self.closing = self.sink_lost = self.lost_bytes = False
         self.error: OSError | None = None
         self._plumbing = plumbing
         self._pipe: tuple[int, int] | None = None
@@ -107,12 +109,8 @@ class Pump:
         self._rest = first
         self._wide = False
 
-    def run(self, closing: bool) -> Step:
-        """Move what can be moved now.
-
-        `closing` says that the source's end may be queued already, so that a short read does not
-        mean that nothing is left.
-        """
+    def run(self) -> Step:
+        """Move what can be moved now."""
         for _ in range(ROUNDS_MAX):
             if (self._rest or self._held) and not self._deliver_rest():
                 return Step.WAIT
@@ -126,7 +124,7 @@ class Pump:
                 return Step.SOURCE_LOST
             if got == 0:
                 return self._end()
-            if short and not closing:
+            if short and not self.closing:
                 return Step.WAIT
         return Step.MORE
 
@@ -232,7 +230,7 @@ class Pump:
 
     def _lose_sink(self, error: OSError) -> None:
         self.error = error
-        self.sink_lost = True
+        self.sink_lost = self.lost_bytes = True
         self.release()
 
     def _end(self) -> Step:

@@ -1,0 +1,479 @@
+"""A relay: whoever connects to one endpoint is connected to another, both directions kept apart.
+
+Two plain sockets cost no task: they are accepted, connected and joined by callbacks (`Joint`). What
+needs more (TLS, a PROXY header, names, proxies) begins as a `Session`. At its limit of connections
+or descriptors a relay leaves new ones in the kernel's queue.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import socket
+import ssl
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any, Final, Literal, Protocol, Self, TypeAlias
+
+from portulan.errors import UsageError
+from portulan.record import ClosedReason, Connection
+from portulan.sockets.acceptor import (
+    ACCEPTS_AT_ONCE,
+    CONNS_MAX,
+    EXHAUSTED_PAUSE_S,
+    FILES_RESERVED,
+    HANDSHAKE_S,
+    bind,
+    raise_file_limit,
+)
+from portulan.sockets.access import AccessList
+from portulan.sockets.certificate import NAMES
+from portulan.sockets.datagram import Address
+from portulan.sockets.dial import prepare, unix_address
+from portulan.sockets.edges import Edges
+from portulan.sockets.endpoint import EVERYWHERE, Endpoint
+from portulan.sockets.faults import words
+from portulan.sockets.joint import RESET, Joint
+from portulan.sockets.ledger import Line, end_text
+from portulan.sockets.lookup import lookup
+from portulan.sockets.proxyproto import Proxied
+from portulan.sockets.session import Session, header_bytes
+from portulan.sockets.splice import Plumbing
+from portulan.sockets.stream import SocketStream, Stream, bare_host, socket_name
+from portulan.sockets.tee import Leg, Tee, TeeStream, shown_leg
+from portulan.sockets.tls import client_context, server_context
+
+IDLE_S: Final = 7_440.0
+"""Silence after which a connection is closed: 2 h 4 min, the least that RFC 5382 (REQ-5) asks of
+those who stand between two TCP peers. A half-closed one has as long: late answers must arrive."""
+TICK_S: Final = 1.0
+"""How often limits of time are looked at, at most; a quarter of the idle limit if that is less."""
+FILES_EACH: Final = 2
+"""Descriptors of a connection. Bulk takes two or four more for its pipes, or is copied without."""
+TRUSTED: Final = ("127.0.0.0/8", "::1")
+"""Whose PROXY headers are believed by default: only a proxy on this machine."""
+
+ProxyProtocol: TypeAlias = Literal["in", "out", "out-v2"]
+_FULL: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_REFUSALS: Final = {errno.ECONNREFUSED: "refused", errno.ETIMEDOUT: "timeout"}
+_STREAMS: Final = ("tcp", "tls", "unix")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """Whom a relay serves and for how long."""
+
+    idle_s: float = IDLE_S
+    """Seconds without a byte in either direction; 0: no limit."""
+    handshake_s: float = HANDSHAKE_S
+    """For a client's PROXY header and TLS handshake together."""
+    max_conns: int = 0
+    """At once; 0: as many as there may be descriptors."""
+    access: AccessList = field(default_factory=AccessList)
+    proxy_in: bool = False
+    """Whether each connection begins with a PROXY header, v1 or v2."""
+    trusted: AccessList = field(default_factory=lambda: AccessList.of(TRUSTED))
+    """Who may send such headers; others are turned away."""
+    proxy_out: Literal[0, 1, 2] = 0
+    """The version of the PROXY header that the target gets; 0: none."""
+
+
+class Running(Protocol):
+    """A connection in any of its phases."""
+
+    def close(self, why: ClosedReason, error: str = "") -> None:
+        """End it at once."""
+
+    def tick(self, now_s: float, idle_s: float) -> None:
+        """Look at its limits of time."""
+
+
+class Relay:
+    """A relay at work for streams; use it in `async with`, or call `start` and `stop`.
+
+    `record` is called with every connection that ended, `clock` gives Unix time (ns), `tee` makes
+    packets of what passes.
+    """
+
+    def __init__(
+        self, listen: Endpoint, target: Endpoint, rules: Rules, *, clock: Callable[[], int],
+        record: Callable[[Connection], None] | None = None, tee: Tee | None = None,
+    ) -> None:
+        _check(listen, target, rules)
+        self.endpoint, self.target, self.rules = listen, target, rules
+        self.handshake_s, self.proxy_in = rules.handshake_s, rules.proxy_in
+        self.proxy_out: int = rules.proxy_out
+        self.fingerprint = ""
+        self.listen_context: ssl.SSLContext | None = None
+        self.target_context = client_context(target.options) if target.scheme == "tls" else None
+        if listen.scheme == "tls":
+            own = () if listen.host == EVERYWHERE else (listen.host,)
+            self.listen_context, self.fingerprint = server_context(
+                listen.options, tuple(dict.fromkeys((*NAMES, *own))))
+        self.lines: dict[Line, Running] = {}
+        self.total = 0
+        """Connections accepted so far."""
+        self._clock, self._record, self._tee = clock, record, tee
+        self._direct: tuple[int, Address] | None = None
+        self._sockets: list[socket.socket] = []
+        self._inode = (0, 0)
+        self._listening = False
+        self._ended = asyncio.Event()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Where it listens."""
+        return tuple(socket_name(sock) for sock in self._sockets)
+
+    async def start(self) -> None:
+        """Listen; raises `UsageError` and `PrivilegeError`."""
+        self._loop = asyncio.get_running_loop()
+        limit = max(1, (raise_file_limit() - FILES_RESERVED) // FILES_EACH)
+        self._max_conns = min(self.rules.max_conns or CONNS_MAX, limit)
+        self._sockets = await bind(self.endpoint)
+        self._own = {socket_name(sock) for sock in self._sockets}
+        if self.target.place in self._own:
+            self._close_doors()
+            raise UsageError("a relay to itself", text=self.target.place, where="TARGET")
+        self._direct = await self._direct_address()
+        self._edges, self._plumbing = Edges(self._loop), Plumbing()
+        for sock in self._sockets:
+            _shape_door(sock, nodelay=self.endpoint.options.nodelay)
+        if self.endpoint.scheme == "unix" and not self.endpoint.path.startswith("@"):
+            about = Path(self.endpoint.path).stat()
+            self._inode = about.st_dev, about.st_ino
+        self._tick_s = min(TICK_S, self.rules.idle_s / 4 or TICK_S)
+        self._timer = self._loop.call_later(self._tick_s, self._tick)
+        self._resume()
+
+    async def wait(self) -> None:
+        """Wait until someone stops it."""
+        await self._ended.wait()
+
+    async def stop(self) -> None:
+        """Close what is under way, and listen no more."""
+        if self._ended.is_set():
+            return
+        self._timer.cancel()
+        self._close_doors()
+        for running in list(self.lines.values()):
+            running.close("stopped")
+        while self.lines:  # sessions end in their own tasks
+            await asyncio.sleep(0)
+        self._edges.close()
+        self._plumbing.close()
+        self._ended.set()
+
+    # -- taking connections --------------------------------------------------------------------
+
+    def _resume(self) -> None:
+        if not self._listening and self._sockets and len(self.lines) < self._max_conns:
+            self._listening = True
+            for sock in self._sockets:
+                self._loop.add_reader(sock.fileno(), self._accept, sock)
+
+    def _pause(self) -> None:
+        if self._listening:
+            self._listening = False
+            for sock in self._sockets:
+                self._loop.remove_reader(sock.fileno())
+
+    def _accept(self, door: socket.socket) -> None:
+        for _ in range(ACCEPTS_AT_ONCE):
+            if len(self.lines) >= self._max_conns:
+                self._pause()
+                return
+            try:
+                sock, address = door.accept()
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError as error:
+                if error.errno in _FULL:
+                    self._wait_for_room()
+                    return
+                continue  # this one is gone already (accept(2): errors of the connection itself)
+            try:
+                self._take(sock, address)
+            except Exception as error:
+                for line in [line for line in self.lines if line.client_sock is sock]:
+                    del self.lines[line]
+                sock.close()
+                self._loop.call_exception_handler(
+                    {"message": "a connection could not be taken", "exception": error})
+
+    def _wait_for_room(self) -> None:
+        """Out of descriptors: the queue stays readable, so asking again at once would spin."""
+        self._pause()
+        self._loop.call_later(EXHAUSTED_PAUSE_S, self._resume)
+
+    def _take(self, sock: socket.socket, address: Address) -> None:
+        sock.setblocking(False)
+        self.total += 1
+        inet = isinstance(address, tuple)
+        source = (bare_host(address[0]), address[1]) if inet else ("", 0)
+        line = Line(
+            client=end_text(address), local=end_text(sock.getsockname()),
+            protocol="tcp" if inet else "unix", started_ns=self._clock(), now_s=self._loop.time(),
+        )
+        line.client_sock = sock
+        gate = self.rules.trusted if self.proxy_in else self.rules.access
+        if not gate.permits(source[0]):
+            self.over(line, "denied", "")
+            _reset(sock)
+        elif not self._connect_direct(sock, line, source):
+            client = SocketStream(sock, peer=line.client, local=line.local)
+            self.lines[line] = Session(
+                self, client, line, now=self._loop.time, source=source,
+                destination=_inet(sock.getsockname()) or ("", 0))
+
+    # -- the short way: two plain sockets --------------------------------------------------------
+
+    async def _direct_address(self) -> tuple[int, Address] | None:
+        """Return where to connect without a task: a Unix socket, or one address given as such."""
+        target = self.target
+        if self.proxy_in or self.listen_context or self.target_context or target.options.via:
+            return None
+        if target.scheme == "unix":
+            return socket.AF_UNIX, unix_address(target.path)
+        try:
+            ip_address(target.host.partition("%")[0])
+        except ValueError:
+            return None
+        found = await lookup(*target.address)
+        return found[0] if len(found) == 1 else None
+
+    def _connect_direct(self, client: socket.socket, line: Line, source: tuple[str, int]) -> bool:
+        """Connect to the target; False if that must be tried again, or waited for otherwise."""
+        if self._direct is None:
+            return False
+        family, address = self._direct
+        try:
+            target = socket.socket(family, socket.SOCK_STREAM)
+        except OSError:
+            return False
+        try:
+            target.setblocking(False)
+            if family != socket.AF_UNIX:
+                prepare(target, self.target)
+                target.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            code = target.connect_ex(address)
+        except OSError:
+            target.close()
+            return False
+        if code not in (0, errno.EINPROGRESS):
+            target.close()
+            if code != errno.ECONNREFUSED:
+                return False
+            self._refuse(client, line, code)
+            return True
+        first = b""
+        if self.proxy_out:
+            local = _inet(client.getsockname()) or ("", 0)
+            first = header_bytes(Proxied(*source, *local), self.proxy_out)
+        way = Connecting(self, client, target, line, first=first)
+        self.lines[line] = way
+        if code == 0:
+            way.connected()
+        else:
+            self._edges.watch(target.fileno(), way.wake)
+        return True
+
+    def _refuse(self, client: socket.socket, line: Line, code: int) -> None:
+        why: Any = _REFUSALS.get(code, "unreachable")
+        self.over(line, why, f"{self.target.place}: {words(OSError(code, os.strerror(code)))}")
+        _reset(client)
+
+    def joined(self, client: socket.socket, target: socket.socket, line: Line, *,
+               to_target: bytes, to_client: bytes = b"") -> None:
+        """Join two connected sockets."""
+        if not line.target:
+            line.target = self.target.place if target.family != socket.AF_UNIX else (
+                f"unix:{self.target.path}")
+        tee = None
+        if self._tee is not None:
+            tee = self._tee.open(self._leg(client, target), f"{line.client} -> {line.target}")
+        self.lines[line] = Joint(
+            client, target, line, edges=self._edges, plumbing=self._plumbing, tee=tee,
+            now=self._loop.time, ended=self._joint_ended, to_target=to_target, to_client=to_client)
+
+    def _joint_ended(self, joint: Joint, why: ClosedReason, error: str) -> None:
+        self.over(joint.line, why, error)
+
+    # -- what sessions need ------------------------------------------------------------------
+
+    def admits(self, host: str) -> bool:
+        """Return whether the access list lets this address through."""
+        return self.rules.access.permits(host)
+
+    def join(self, session: Session, client: SocketStream, target: SocketStream) -> None:
+        """Take both sockets of a session over; its PROXY header is sent already."""
+        self.joined(client.sock, target.sock, session.line, to_target=client.unread(),
+                    to_client=target.unread())
+
+    def tee_of(self, line: Line, client: Stream, target: Stream) -> TeeStream | None:
+        """Begin a connection's part of the capture, if one is kept."""
+        if self._tee is None:
+            return None
+        leg = self._leg(line.client_sock, line.target_sock)
+        return self._tee.open(leg, f"{line.client} -> {line.target}")
+
+    def _leg(self, client: socket.socket | None, target: socket.socket | None) -> Leg:
+        return shown_leg(_leg_of(client, secret=self.listen_context is not None, asks=False),
+                         _leg_of(target, secret=self.target_context is not None, asks=True))
+
+    def over(self, line: Line, why: ClosedReason, error: str) -> None:
+        """Note the end of a connection; its sockets are still open."""
+        line.error = error or line.error
+        self.lines.pop(line, None)
+        if self._record is not None:
+            self._record(line.event(why, self._loop.time()))
+        if not self._listening and not self._loop.is_closed():
+            self._loop.call_soon(self._resume)
+
+    def _tick(self) -> None:
+        now, idle_s = self._loop.time(), self.rules.idle_s
+        self._timer = self._loop.call_later(self._tick_s, self._tick)
+        for running in list(self.lines.values()):
+            running.tick(now, idle_s)
+
+    def _close_doors(self) -> None:
+        self._pause()
+        for sock in self._sockets:
+            sock.close()
+        self._sockets = []
+        if self._inode != (0, 0):
+            with contextlib.suppress(OSError):
+                about = Path(self.endpoint.path).stat()
+                if (about.st_dev, about.st_ino) == self._inode:
+                    Path(self.endpoint.path).unlink()
+
+
+class Connecting:
+    """A connection whose way to the target is being made."""
+
+    __slots__ = ("_client", "_first", "_line", "_over", "_relay", "_target")
+
+    def __init__(self, relay: Relay, client: socket.socket, target: socket.socket, line: Line, *,
+                 first: bytes) -> None:
+        self._relay, self._client, self._target, self._line = relay, client, target, line
+        self._first, self._over = first, False
+
+    def wake(self, mask: int) -> None:
+        """Look whether the kernel has an answer."""
+        if self._over:
+            return
+        code = self._target.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code:
+            self._fail(code)
+        elif _is_connected(self._target):
+            self.connected()
+
+    def connected(self) -> None:
+        """Hand both sockets on; a socket that met itself (RFC 9293 section 3.5) is no target."""
+        self._over = True
+        if _met_itself(self._target):
+            self._fail(errno.ECONNREFUSED)
+            return
+        self._relay.joined(self._client, self._target, self._line, to_target=self._first)
+
+    def _fail(self, code: int) -> None:
+        self._over = True
+        self._relay._edges.forget(self._target.fileno())
+        self._target.close()
+        self._relay._refuse(self._client, self._line, code)
+
+    def close(self, why: ClosedReason, error: str = "") -> None:
+        """Give it up."""
+        self._over = True
+        self._relay._edges.forget(self._target.fileno())
+        self._target.close()
+        self._relay.over(self._line, why, error)
+        _reset(self._client)
+
+    def tick(self, now_s: float, idle_s: float) -> None:
+        """Give up a target that does not answer in time."""
+        if now_s - self._line.began_s > self._relay.target.options.timeout:
+            self._fail(errno.ETIMEDOUT)
+
+
+def _check(listen: Endpoint, target: Endpoint, rules: Rules) -> None:
+    if listen.scheme not in _STREAMS:
+        raise UsageError("a relay cannot listen there", text=str(listen), where="LISTEN",
+                         hint="listen on tcp: tls: unix: udp: unixgram:")
+    if target.scheme not in (*_STREAMS, "exec"):
+        hint = "datagrams go to datagrams, streams to tcp: tls: unix: exec:"
+        raise UsageError("a stream cannot be relayed there", text=str(target), where="TARGET",
+                         hint=hint)
+    if rules.idle_s < 0 or rules.handshake_s <= 0 or rules.max_conns < 0:
+        raise UsageError("limits are not below zero", where="relay")
+
+
+def _shape_door(sock: socket.socket, *, nodelay: bool) -> None:
+    """Set what accepted sockets inherit (Linux, tcp(7)): it saves two calls a connection."""
+    if sock.family != socket.AF_UNIX:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, nodelay)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+
+
+def _reset(sock: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+    sock.close()
+
+
+def _is_connected(sock: socket.socket) -> bool:
+    try:
+        sock.getpeername()
+    except OSError:
+        return False
+    return True
+
+
+def _met_itself(sock: socket.socket) -> bool:
+    if sock.family == socket.AF_UNIX:
+        return False
+    try:
+        return bool(sock.getsockname() == sock.getpeername())
+    except OSError:
+        return False
+
+
+def _leg_of(sock: socket.socket | None, *, secret: bool, asks: bool) -> Leg:
+    """Return a socket's leg; `asks` if our end is the one that connected."""
+    if sock is None:
+        return Leg(None, None, secret)
+    try:
+        ours, theirs = _inet(sock.getsockname()), _inet(sock.getpeername())
+    except OSError:
+        return Leg(None, None, secret)
+    return Leg(ours, theirs, secret) if asks else Leg(theirs, ours, secret)
+
+
+def _inet(address: Address) -> tuple[str, int] | None:
+    return (bare_host(address[0]), address[1]) if isinstance(address, tuple) else None
+
+
+def endpoints(listen: str | Endpoint, target: str | Endpoint) -> tuple[Endpoint, Endpoint]:
+    """Read both ends of a relay; raises `UsageError`."""
+    return (Endpoint.parse(listen, where="LISTEN", listening=True),
+            Endpoint.parse(target, where="TARGET"))
+
+
+def proxy_rules(given: Iterable[ProxyProtocol]) -> tuple[bool, Literal[0, 1, 2]]:
+    """Return (whether headers come in, the version that goes out)."""
+    words_given = set(given)
+    if {"out", "out-v2"} <= words_given:
+        raise UsageError("one version goes out", where="--proxy-protocol", hint="out, or out-v2")
+    version: Literal[0, 1, 2] = 2 if "out-v2" in words_given else 1 if "out" in words_given else 0
+    return "in" in words_given, version
