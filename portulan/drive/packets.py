@@ -92,8 +92,9 @@ class PacketSweep:
         self._tell(Answers.none())
 
     def _send(self, emission: Emission) -> None:
+        batch = self._kind.build(emission.index, emission.try_no)
         start = Clock.now()
-        for out in self._kind.build(emission.index, emission.try_no):
+        for out in batch:
             frames = Frames.uniform(out.rows, link_type=out.link_type)
             link, done, stuck = self._links[out.link], 0, 0
             while done < len(frames) and not self._stop.is_set():
