@@ -7,6 +7,8 @@ Importing `portulan` costs nothing: each public name is loaded when first used.
 2
 """
 
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
@@ -16,6 +18,21 @@ if TYPE_CHECKING:
     from .store.chart import Chart
 
 __all__ = ["Chart", "__version__", "open_chart", "scan", "scan_events"]
+
+
+class _Package(ModuleType):
+    """The package itself, whose public names win over rooms that are called the same.
+
+    Python binds a submodule to its package when it is first imported: without this,
+    `portulan.scan` would be the function until something loads the room `portulan/scan`.
+    """
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name not in __all__ or not isinstance(value, ModuleType):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> object:

@@ -40,6 +40,13 @@ def test_package_imported_loads_nothing_behind_it():
     assert [name for name in loaded if name.startswith("portulan")] == ["portulan"]
 
 
+@pytest.mark.parametrize(
+    "before", ["pass", "from portulan.scan.sweep import Sweep", "portulan.scan"])
+def test_scan_is_the_function_whatever_was_imported_before(before):
+    code = f"import portulan\n{before}\nprint(portulan.scan is portulan.api.scan)"
+    assert python("-W", "error", "-c", code) == "True\n"
+
+
 def test_help_asked_imports_no_verb_and_no_arrays():
     loaded = set(python("-c", HELP).splitlines()[-1].split())
     assert not loaded & {"numpy", "duckdb", "portulan.api", "portulan.cli.scan"}
