@@ -22,8 +22,11 @@ from portulan.errors import PortulanError, printable
 #: no verb is imported to be named.
 VERBS: Final = {
     "scan": "Find hosts that are up and their ports' states, and keep the proof.",
+    "connect": "Speak to an endpoint: TCP, TLS, UDP, Unix sockets, through proxies.",
+    "listen": "Wait for clients: talk, echo, chat, pass on, or run a program for each.",
     "charts": "List, show and remove kept results.",
     "info": "Show this machine's network and rights; explain an address or a port.",
+    "serve": "Serve a folder over HTTP, or show every request that comes.",
     "lab": "A safe network of your own to practise and test on.",
 }
 EXIT_USAGE: Final = 2
@@ -55,8 +58,10 @@ def portulan(version: bool) -> None:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line and leave with its exit code."""
+    _fill_closed_streams()
     try:
         portulan.main(args=list(argv) if argv is not None else None, standalone_mode=False)
+        sys.stdout.flush()
     except click.ClickException as error:
         fail(usage_line(error))
     except PortulanError as error:
@@ -65,8 +70,29 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise SystemExit(EXIT_INTERRUPTED) from None
     except BrokenPipeError:
         # Whoever read our output has enough of it: `| head` is no error.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget_output()
         raise SystemExit(0) from None
+    except OSError as error:
+        _forget_output()
+        name = f": {error.filename}" if error.filename else ""
+        fail(f"{(error.strerror or str(error)).lower()}{name} - see that output can be written")
+
+
+def _fill_closed_streams() -> None:
+    """Open what was closed (`>&-`), or the next file or socket would become our output."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            opened = os.open(os.devnull, os.O_RDWR)
+            if opened != number:
+                os.dup2(opened, number)
+                os.close(opened)
+            mode = "w" if number else "r"
+            setattr(sys, name, os.fdopen(number, mode, encoding="utf-8", closefd=False))
+
+
+def _forget_output() -> None:
+    """Let what is still buffered go nowhere, for the interpreter flushes once more at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def usage_line(error: click.ClickException) -> str:

@@ -12,6 +12,8 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
 import rich_click as click
+from click import get_current_context
+from click.core import ParameterSource
 
 from portulan.errors import UsageError, printable
 
@@ -76,6 +78,7 @@ def scan(**words: Any) -> None:  # noqa: ANN401 - whatever click made of the wor
 
     TARGET is an address, a name, a net (10.0.0.0/24), a range (10.0.0-3.1-9), or host:port.
     """
+    _refuse_empty(words)
     options = Options(**words)
     options.check()
     if options.resume:
@@ -92,6 +95,16 @@ def scan(**words: Any) -> None:  # noqa: ANN401 - whatever click made of the wor
         _print_plan(plan, as_json=options.as_json)
         return
     _run(lambda: api.Scan.begin(plan, keep=not options.no_keep), options, plan)
+
+
+def _refuse_empty(words: dict[str, Any]) -> None:
+    """Raise `UsageError` for `--scope ""` and its like: an unset variable must not mean "all"."""
+    context = get_current_context()
+    for option in context.command.params:
+        source = context.get_parameter_source(option.name or "")
+        if words.get(option.name or "") == "" and source is ParameterSource.COMMANDLINE:
+            raise UsageError("an empty value", where=option.opts[0],
+                             hint="give one, or leave it out")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,7 +176,7 @@ class Options:
             family=4 if self.ip4 else 6 if self.ip6 else 0, interface=self.interface,
             max_rate=self.max_rate, retries=self.retries, timing=self.timing,
             seed=api.new_seed() if self.seed is None else self.seed, shard=self.shard,
-            every_state=self.every_state, scope=_text_of(self.scope, "--scope"),
+            every_state=self.every_state, scope=_scope_of(self.scope),
             scope_where=self.scope, confirmed=self.yes, contact=self.contact,
             argv=["portulan", *sys.argv[1:]],
         )
@@ -185,6 +198,14 @@ def _text_of(name: str, option: str) -> str:
     except UnicodeDecodeError as error:
         raise UsageError(f"not UTF-8 at byte {error.start}", text=name, where=option,
                          hint="convert it, or name another file") from None
+
+
+def _scope_of(name: str) -> str:
+    text = _text_of(name, "--scope")
+    if name and not text.strip():
+        raise UsageError("an empty scope allows nothing", text=name, where="--scope",
+                         hint="write lines as: allow 192.0.2.0/24")
+    return text
 
 
 def _words_of(name: str, option: str) -> list[Word]:

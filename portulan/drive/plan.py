@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -143,8 +144,8 @@ def describe(plan: Plan, space: Space) -> dict[str, object]:
 
 
 def _check_numbers(request: Request) -> None:
-    if request.max_rate is not None and request.max_rate < 0:
-        raise UsageError("a rate below zero", text=f"{request.max_rate:g}", where="--max-rate",
+    if request.max_rate is not None and not 0 <= request.max_rate < math.inf:
+        raise UsageError("no such rate", text=f"{request.max_rate:g}", where="--max-rate",
                          hint="packets a second, or 0 for no cap")
     if request.retries is not None and not 0 <= request.retries <= 15:
         raise UsageError("retries out of range", text=str(request.retries), where="--retries",

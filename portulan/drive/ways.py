@@ -100,7 +100,7 @@ def find_ways(targets: Targets, routes: Routes, interface: str = "") -> Ways:
     unreached: list[Unreached] = []
     for item in _zoned(targets):
         part, zone = item
-        device = _interface(routes, zone) if zone else chosen
+        device = _interface(routes, zone, "target") if zone else chosen
         found = routes.lookup_ranges(
             part.family, part.start, part.count, interface=device.index if device else 0)
         for start, count, route in found:
@@ -129,12 +129,12 @@ def _zoned(targets: Targets) -> Iterable[tuple[Range, str]]:
             yield Range(item.family, at, item.stop - at), ""
 
 
-def _interface(routes: Routes, name: str) -> Interface:
+def _interface(routes: Routes, name: str, where: str = "-e") -> Interface:
     for device in routes.interfaces.values():
         if device.name == name:
             return device
     names = ", ".join(sorted(device.name for device in routes.interfaces.values()))
-    raise UsageError("no such interface", text=name, where="-e", hint=f"there are {names}")
+    raise UsageError("no such interface", text=name, where=where, hint=f"there are {names}")
 
 
 def _refusal(route: Route | None, chosen: Interface | None) -> str:
