@@ -129,8 +129,7 @@ class Sweep:
         self._settle(answers.index)
         soft = answers.index[answers.soft]
         self._soft = np.unique(soft)
-        if len(answers):
-            self._proven_try = max(1, int(answers.try_no.max()))
+        self._deepen(answers)
         self._pass_base = min(mark.pass_no, self.tries_max)
         self._cursor = self._resumed_at = mark.position
         self.done = self.done or self._answers >= self._total
@@ -235,9 +234,18 @@ class Sweep:
         ) if len(self._soft) or answers.soft.any() else self._soft
         rtt = self._round_trips(answers)
         self.round_trip.feed(rtt[(rtt >= 0) & ~answers.soft])
-        self._proven_try = max(self._proven_try, int(answers.try_no.max()))
+        self._deepen(answers)
         self.done = self.done or self._answers >= self._total
         return answers, rtt
+
+    def _deepen(self, answers: Answers) -> None:
+        """Note how deep tries bring answers of targets.
+
+        ICMP errors don't count: routers limit their rate, so a late one shows no loss, and all
+        it would bring is another filtered port.
+        """
+        firm = answers.try_no[~answers.soft]
+        self._proven_try = max(self._proven_try, int(firm.max(initial=1)))
 
     def _news(self, answers: Answers) -> NDArray[np.bool_]:
         held = np.where(self._answered.get(answers.index), Hold.FIRM, Hold.NONE)

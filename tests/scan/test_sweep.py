@@ -91,6 +91,14 @@ def test_answer_to_a_retry_deepens_tries_by_one():
     assert set(tries.values()) == {3}
 
 
+def test_icmp_error_to_a_retry_deepens_nothing():
+    sweep = Sweep(10, seed=1)
+    sweep.emit(0, 10)
+    sweep.feed(Answers.of(
+        np.array([3]), state=State.FILTERED, reason=5, time_ns=5, try_no=4, soft=True))
+    assert sweep.tries_allowed == 2
+
+
 def test_retries_zero_asks_once():
     world = World(Sweep(10, seed=1, retries=0), lambda index, try_no: None).run()
     assert len(world.sent) == 10
