@@ -25,6 +25,7 @@ VERBS: Final = {
     "connect": "Speak to an endpoint: TCP, TLS, UDP, Unix sockets, through proxies.",
     "listen": "Wait for clients: talk, echo, chat, pass on, or run a program for each.",
     "charts": "List, show and remove kept results.",
+    "relay": "Connect whoever connects here to somewhere else: TCP, UDP, Unix, TLS.",
     "info": "Show this machine's network and rights; explain an address or a port.",
     "serve": "Serve a folder over HTTP, or show every request that comes.",
     "lab": "A safe network of your own to practise and test on.",

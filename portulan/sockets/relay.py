@@ -13,11 +13,10 @@ import errno
 import os
 import socket
 import ssl
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, Final, Literal, Protocol, Self, TypeAlias
+from typing import Any, Final, Protocol, Self
 
 from portulan.errors import UsageError
 from portulan.record import ClosedReason, Connection
@@ -26,21 +25,22 @@ from portulan.sockets.acceptor import (
     CONNS_MAX,
     EXHAUSTED_PAUSE_S,
     FILES_RESERVED,
-    HANDSHAKE_S,
     bind,
     raise_file_limit,
 )
-from portulan.sockets.access import AccessList
 from portulan.sockets.certificate import NAMES
+from portulan.sockets.connecting import Connecting, drop
 from portulan.sockets.datagram import Address
 from portulan.sockets.dial import prepare, unix_address
 from portulan.sockets.edges import Edges
 from portulan.sockets.endpoint import EVERYWHERE, Endpoint
 from portulan.sockets.faults import words
-from portulan.sockets.joint import RESET, Joint
+from portulan.sockets.joint import Joint
 from portulan.sockets.ledger import Line, end_text
 from portulan.sockets.lookup import lookup
 from portulan.sockets.proxyproto import Proxied
+from portulan.sockets.relay_rules import Rules
+from portulan.sockets.relay_udp import DatagramRelay
 from portulan.sockets.session import Session, header_bytes
 from portulan.sockets.splice import Plumbing
 from portulan.sockets.stream import SocketStream, Stream, bare_host, socket_name
@@ -54,32 +54,9 @@ TICK_S: Final = 1.0
 """How often limits of time are looked at, at most; a quarter of the idle limit if that is less."""
 FILES_EACH: Final = 2
 """Descriptors of a connection. Bulk takes two or four more for its pipes, or is copied without."""
-TRUSTED: Final = ("127.0.0.0/8", "::1")
-"""Whose PROXY headers are believed by default: only a proxy on this machine."""
-
-ProxyProtocol: TypeAlias = Literal["in", "out", "out-v2"]
 _FULL: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _REFUSALS: Final = {errno.ECONNREFUSED: "refused", errno.ETIMEDOUT: "timeout"}
 _STREAMS: Final = ("tcp", "tls", "unix")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
-    """Whom a relay serves and for how long."""
-
-    idle_s: float = IDLE_S
-    """Seconds without a byte in either direction; 0: no limit."""
-    handshake_s: float = HANDSHAKE_S
-    """For a client's PROXY header and TLS handshake together."""
-    max_conns: int = 0
-    """At once; 0: as many as there may be descriptors."""
-    access: AccessList = field(default_factory=AccessList)
-    proxy_in: bool = False
-    """Whether each connection begins with a PROXY header, v1 or v2."""
-    trusted: AccessList = field(default_factory=lambda: AccessList.of(TRUSTED))
-    """Who may send such headers; others are turned away."""
-    proxy_out: Literal[0, 1, 2] = 0
-    """The version of the PROXY header that the target gets; 0: none."""
 
 
 class Running(Protocol):
@@ -103,7 +80,7 @@ class Relay:
         self, listen: Endpoint, target: Endpoint, rules: Rules, *, clock: Callable[[], int],
         record: Callable[[Connection], None] | None = None, tee: Tee | None = None,
     ) -> None:
-        _check(listen, target, rules)
+        _check(listen, target)
         self.endpoint, self.target, self.rules = listen, target, rules
         self.handshake_s, self.proxy_in = rules.handshake_s, rules.proxy_in
         self.proxy_out: int = rules.proxy_out
@@ -118,6 +95,7 @@ class Relay:
         self.total = 0
         """Connections accepted so far."""
         self._clock, self._record, self._tee = clock, record, tee
+        self._idle_s = IDLE_S if rules.idle_s is None else rules.idle_s
         self._direct: tuple[int, Address] | None = None
         self._sockets: list[socket.socket] = []
         self._inode = (0, 0)
@@ -147,13 +125,13 @@ class Relay:
             self._close_doors()
             raise UsageError("a relay to itself", text=self.target.place, where="TARGET")
         self._direct = await self._direct_address()
-        self._edges, self._plumbing = Edges(self._loop), Plumbing()
+        self.edges, self._plumbing = Edges(self._loop), Plumbing()
         for sock in self._sockets:
             _shape_door(sock, nodelay=self.endpoint.options.nodelay)
         if self.endpoint.scheme == "unix" and not self.endpoint.path.startswith("@"):
             about = Path(self.endpoint.path).stat()
             self._inode = about.st_dev, about.st_ino
-        self._tick_s = min(TICK_S, self.rules.idle_s / 4 or TICK_S)
+        self._tick_s = min(TICK_S, self._idle_s / 4 or TICK_S)
         self._timer = self._loop.call_later(self._tick_s, self._tick)
         self._resume()
 
@@ -171,7 +149,7 @@ class Relay:
             running.close("stopped")
         while self.lines:  # sessions end in their own tasks
             await asyncio.sleep(0)
-        self._edges.close()
+        self.edges.close()
         self._plumbing.close()
         self._ended.set()
 
@@ -230,7 +208,7 @@ class Relay:
         gate = self.rules.trusted if self.proxy_in else self.rules.access
         if not gate.permits(source[0]):
             self.over(line, "denied", "")
-            _reset(sock)
+            drop(sock)
         elif not self._connect_direct(sock, line, source):
             client = SocketStream(sock, peer=line.client, local=line.local)
             self.lines[line] = Session(
@@ -275,7 +253,7 @@ class Relay:
             target.close()
             if code != errno.ECONNREFUSED:
                 return False
-            self._refuse(client, line, code)
+            self.refuse(client, line, code)
             return True
         first = b""
         if self.proxy_out:
@@ -286,13 +264,14 @@ class Relay:
         if code == 0:
             way.connected()
         else:
-            self._edges.watch(target.fileno(), way.wake)
+            self.edges.watch(target.fileno(), way.wake)
         return True
 
-    def _refuse(self, client: socket.socket, line: Line, code: int) -> None:
+    def refuse(self, client: socket.socket, line: Line, code: int) -> None:
+        """Turn a client away whose target gave this errno."""
         why: Any = _REFUSALS.get(code, "unreachable")
         self.over(line, why, f"{self.target.place}: {words(OSError(code, os.strerror(code)))}")
-        _reset(client)
+        drop(client)
 
     def joined(self, client: socket.socket, target: socket.socket, line: Line, *,
                to_target: bytes, to_client: bytes = b"") -> None:
@@ -304,7 +283,7 @@ class Relay:
         if self._tee is not None:
             tee = self._tee.open(self._leg(client, target), f"{line.client} -> {line.target}")
         self.lines[line] = Joint(
-            client, target, line, edges=self._edges, plumbing=self._plumbing, tee=tee,
+            client, target, line, edges=self.edges, plumbing=self._plumbing, tee=tee,
             now=self._loop.time, ended=self._joint_ended, to_target=to_target, to_client=to_client)
 
     def _joint_ended(self, joint: Joint, why: ClosedReason, error: str) -> None:
@@ -342,7 +321,7 @@ class Relay:
             self._loop.call_soon(self._resume)
 
     def _tick(self) -> None:
-        now, idle_s = self._loop.time(), self.rules.idle_s
+        now, idle_s = self._loop.time(), self._idle_s
         self._timer = self._loop.call_later(self._tick_s, self._tick)
         for running in list(self.lines.values()):
             running.tick(now, idle_s)
@@ -359,55 +338,7 @@ class Relay:
                     Path(self.endpoint.path).unlink()
 
 
-class Connecting:
-    """A connection whose way to the target is being made."""
-
-    __slots__ = ("_client", "_first", "_line", "_over", "_relay", "_target")
-
-    def __init__(self, relay: Relay, client: socket.socket, target: socket.socket, line: Line, *,
-                 first: bytes) -> None:
-        self._relay, self._client, self._target, self._line = relay, client, target, line
-        self._first, self._over = first, False
-
-    def wake(self, mask: int) -> None:
-        """Look whether the kernel has an answer."""
-        if self._over:
-            return
-        code = self._target.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if code:
-            self._fail(code)
-        elif _is_connected(self._target):
-            self.connected()
-
-    def connected(self) -> None:
-        """Hand both sockets on; a socket that met itself (RFC 9293 section 3.5) is no target."""
-        self._over = True
-        if _met_itself(self._target):
-            self._fail(errno.ECONNREFUSED)
-            return
-        self._relay.joined(self._client, self._target, self._line, to_target=self._first)
-
-    def _fail(self, code: int) -> None:
-        self._over = True
-        self._relay._edges.forget(self._target.fileno())
-        self._target.close()
-        self._relay._refuse(self._client, self._line, code)
-
-    def close(self, why: ClosedReason, error: str = "") -> None:
-        """Give it up."""
-        self._over = True
-        self._relay._edges.forget(self._target.fileno())
-        self._target.close()
-        self._relay.over(self._line, why, error)
-        _reset(self._client)
-
-    def tick(self, now_s: float, idle_s: float) -> None:
-        """Give up a target that does not answer in time."""
-        if now_s - self._line.began_s > self._relay.target.options.timeout:
-            self._fail(errno.ETIMEDOUT)
-
-
-def _check(listen: Endpoint, target: Endpoint, rules: Rules) -> None:
+def _check(listen: Endpoint, target: Endpoint) -> None:
     if listen.scheme not in _STREAMS:
         raise UsageError("a relay cannot listen there", text=str(listen), where="LISTEN",
                          hint="listen on tcp: tls: unix: udp: unixgram:")
@@ -415,8 +346,6 @@ def _check(listen: Endpoint, target: Endpoint, rules: Rules) -> None:
         hint = "datagrams go to datagrams, streams to tcp: tls: unix: exec:"
         raise UsageError("a stream cannot be relayed there", text=str(target), where="TARGET",
                          hint=hint)
-    if rules.idle_s < 0 or rules.handshake_s <= 0 or rules.max_conns < 0:
-        raise UsageError("limits are not below zero", where="relay")
 
 
 def _shape_door(sock: socket.socket, *, nodelay: bool) -> None:
@@ -424,29 +353,6 @@ def _shape_door(sock: socket.socket, *, nodelay: bool) -> None:
     if sock.family != socket.AF_UNIX:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, nodelay)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-
-
-def _reset(sock: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
-    sock.close()
-
-
-def _is_connected(sock: socket.socket) -> bool:
-    try:
-        sock.getpeername()
-    except OSError:
-        return False
-    return True
-
-
-def _met_itself(sock: socket.socket) -> bool:
-    if sock.family == socket.AF_UNIX:
-        return False
-    try:
-        return bool(sock.getsockname() == sock.getpeername())
-    except OSError:
-        return False
 
 
 def _leg_of(sock: socket.socket | None, *, secret: bool, asks: bool) -> Leg:
@@ -464,16 +370,15 @@ def _inet(address: Address) -> tuple[str, int] | None:
     return (bare_host(address[0]), address[1]) if isinstance(address, tuple) else None
 
 
-def endpoints(listen: str | Endpoint, target: str | Endpoint) -> tuple[Endpoint, Endpoint]:
-    """Read both ends of a relay; raises `UsageError`."""
-    return (Endpoint.parse(listen, where="LISTEN", listening=True),
-            Endpoint.parse(target, where="TARGET"))
+def make_relay(
+    listen: Endpoint | str, target: Endpoint | str, rules: Rules, *, clock: Callable[[], int],
+    record: Callable[[Connection], None] | None = None, tee: Tee | None = None,
+) -> Relay | DatagramRelay:
+    """Return a relay for two endpoints, not yet started; raises `UsageError`.
 
-
-def proxy_rules(given: Iterable[ProxyProtocol]) -> tuple[bool, Literal[0, 1, 2]]:
-    """Return (whether headers come in, the version that goes out)."""
-    words_given = set(given)
-    if {"out", "out-v2"} <= words_given:
-        raise UsageError("one version goes out", where="--proxy-protocol", hint="out, or out-v2")
-    version: Literal[0, 1, 2] = 2 if "out-v2" in words_given else 1 if "out" in words_given else 0
-    return "in" in words_given, version
+    Must be called in a running event loop.
+    """
+    door = Endpoint.parse(listen, where="LISTEN", listening=True)
+    end = Endpoint.parse(target, where="TARGET")
+    kind = DatagramRelay if door.is_datagram else Relay
+    return kind(door, end, rules, clock=clock, record=record, tee=tee)
