@@ -56,7 +56,8 @@ async def dial_datagrams(endpoint: Endpoint | str) -> Datagrams:
         raise UsageError("a stream is no datagrams", text=str(end), hint="use dial")
     try:
         async with asyncio.timeout(end.options.timeout):
-            found = [] if end.is_local else await lookup(*end.address, kind=socket.SOCK_DGRAM)
+            found = [] if end.is_local else _matching(
+                await lookup(*end.address, kind=socket.SOCK_DGRAM), end)
         return dial_datagram_socket(end, found)
     except OSError as error:
         raise dial_error(end.place, error) from None
@@ -140,14 +141,16 @@ async def connect_tcp(end: Endpoint) -> SocketStream:
 
 
 def _matching(found: list[Found], end: Endpoint) -> list[Found]:
-    """Keep the addresses of the source's family: others could not be reached from it."""
+    """Keep the addresses of the family asked for, and of the source's: others can't be reached."""
     source = end.options.source[0]
-    if not source:
+    wanted = end.options.family or (source and (6 if ":" in source else 4))
+    if not wanted:
         return found
-    family = socket.AF_INET6 if ":" in source else socket.AF_INET
+    family = socket.AF_INET6 if wanted == 6 else socket.AF_INET
     kept = [item for item in found if item[0] == family]
     if not kept:
-        raise OSError(errno.EADDRNOTAVAIL, "the source is of the other address family")
+        raise DialError(end.place, f"no IPv{wanted} address", kind="name",
+                        hint="family and source decide which are used")
     return kept
 
 

@@ -19,7 +19,7 @@ from typing import Final
 from urllib.parse import quote, unquote
 
 from portulan.errors import UsageError
-from portulan.sockets.options import Options, read_options
+from portulan.sockets.options import Options, change_option, read_options
 
 LOOPBACK: Final = "127.0.0.1"
 EVERYWHERE: Final = "*"
@@ -95,6 +95,11 @@ class Endpoint:
     def place(self) -> str:
         """`host:port`, `[v6]:port`, or the path: what messages call it."""
         return self.path or self.scheme if self.is_local else join_address(self.host, self.port)
+
+    def with_option(self, name: str, text: str, *, where: str) -> Endpoint:
+        """Return it with an option read from text, as a flag gives it; raises `UsageError`."""
+        options = change_option(self.options, self.scheme, name, text, where=where)
+        return replace(self, options=options)
 
     def using(self, **changes: object) -> Endpoint:
         """Return it with these options changed."""

@@ -10,7 +10,7 @@ import ipaddress
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Final
 from urllib.parse import quote, unquote
 
@@ -72,6 +72,7 @@ class Options:
     join: tuple[str, ...] = ()
     broadcast: bool = False
     ttl: int = 0
+    family: int = 0
 
     def query(self) -> str:
         """Return what differs from the default, as a query."""
@@ -129,6 +130,18 @@ def read_options(scheme: str, query: str, *, where: str) -> Options:
     if len(given.get("via", ())) > HOPS_MAX:
         raise UsageError(f"more than {HOPS_MAX} proxies", where=where, hint="shorten the chain")
     return Options(**given)
+
+
+def change_option(options: Options, scheme: str, name: str, raw: str, *, where: str) -> Options:
+    """Return options with one set to what a text says; raises `UsageError`, `where` a flag."""
+    option = _option(name, scheme, where)
+    try:
+        value = option.read(raw)
+    except ValueError as error:
+        raise UsageError(f"it {error}", text=raw, where=where) from None
+    if option.repeats:
+        value = getattr(options, name) + value
+    return replace(options, **{name: value})
 
 
 def _option(name: str, scheme: str, where: str) -> Option:
@@ -229,6 +242,12 @@ def _read_ttl(text: str) -> int:
     return int(text)
 
 
+def _read_family(text: str) -> int:
+    if text not in {"4", "6"}:
+        raise ValueError("expects 4 or 6")
+    return int(text)
+
+
 def _join(value: tuple[object, ...]) -> list[str]:
     return [",".join(map(str, value))]
 
@@ -263,5 +282,6 @@ OPTIONS: Final[dict[str, Option]] = {
     "mode": Option("r reads a file, w writes it anew, a appends to it.", ("file",), _read_mode),
     "join": Option("Multicast groups to join.", ("udp",), _read_groups, _join),
     "broadcast": Option("Allow sending to broadcast addresses.", ("udp",), _read_bool, _yes_no),
+    "family": Option("4 or 6: use only addresses of this family.", _INET, _read_family),
     "ttl": Option("Hops a datagram may take; of multicast 1 by default.", ("udp",), _read_ttl),
 }
