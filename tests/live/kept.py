@@ -145,13 +145,15 @@ class Story:
 
     @property
     def journal(self) -> bytes:
+        """What is kept; nothing yet if the kill came between the plan and the first event."""
         assert self.folder is not None
-        return (self.folder / "events.jsonl").read_bytes()
+        path = self.folder / "events.jsonl"
+        return path.read_bytes() if path.exists() else b""
 
     @property
     def events(self) -> list[dict]:
         """The journal's whole lines."""
-        return [json.loads(line) for line in self.journal[: self.journal.rfind(b"\n")].split(b"\n")]
+        return [json.loads(line) for line in self.journal.split(b"\n")[:-1]]
 
     @property
     def complete(self) -> bool:
