@@ -50,6 +50,15 @@ class Verbs(click.RichGroup):
         verb: click.Command = getattr(import_module(f"portulan.cli.{name}"), name)
         return verb
 
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the verb; click itself would make exit code 1 of a reader that has enough."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # Whoever read our output has enough of it: `| head` is no error.
+            _forget_output()
+            raise SystemExit(0) from None
+
 
 @click.command(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("-V", "--version", is_flag=True, help="Print the version and stop.")
@@ -61,8 +70,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line and leave with its exit code."""
     _fill_closed_streams()
     try:
-        portulan.main(args=list(argv) if argv is not None else None, standalone_mode=False)
+        code = portulan.main(args=list(argv) if argv is not None else None, standalone_mode=False)
         sys.stdout.flush()
+        if code:  # click returns what a verb gave to ctx.exit
+            raise SystemExit(code)
     except click.ClickException as error:
         fail(usage_line(error))
     except PortulanError as error:
@@ -70,7 +81,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     except (KeyboardInterrupt, click.Abort):
         raise SystemExit(EXIT_INTERRUPTED) from None
     except BrokenPipeError:
-        # Whoever read our output has enough of it: `| head` is no error.
         _forget_output()
         raise SystemExit(0) from None
     except OSError as error:
