@@ -67,10 +67,12 @@ class Instant:
         later: list[Probe] = []
         clock, refused = self._clock, errno.ECONNREFUSED
         sock: socket.socket | None = None
+        family = 0  # of the socket; asking it makes an enum each time, a fifth of all we cost
         for probe in probes:
-            if sock is None or sock.family != probe.family:
+            if sock is None or family != probe.family:
                 _close(sock)
-                sock = _blocking_socket(probe.family) if self.works else None
+                family = probe.family
+                sock = _blocking_socket(family) if self.works else None
                 if sock is None:
                     later.append(probe)
                     continue
