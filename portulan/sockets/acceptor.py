@@ -126,17 +126,21 @@ class Acceptor:
             for sock in self._sockets:
                 self._loop.remove_reader(sock.fileno())
 
+    def stop_listening(self) -> None:
+        """Take no more, and let new clients be refused; those who are here stay."""
+        self.pause()
+        for sock in self._sockets:
+            sock.close()
+        self._sockets.clear()
+        self._unlink()
+
     async def wait_closed(self) -> None:
         """Wait until someone closes it."""
         await self._ended.wait()
 
     async def close(self, grace: float = 0.0) -> None:
         """Take no more; give connections `grace` seconds to end, then cut them."""
-        self.pause()
-        for sock in self._sockets:
-            sock.close()
-        self._sockets.clear()
-        self._unlink()
+        self.stop_listening()
         if self._tasks and grace > 0:
             await asyncio.wait(self._tasks, timeout=grace)
         for task in self._tasks:

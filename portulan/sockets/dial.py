@@ -19,7 +19,7 @@ from portulan.sockets.lookup import Found, interleave, lookup
 from portulan.sockets.pipes import open_file, open_stdio, spawn
 from portulan.sockets.stream import SocketStream, Stream, Waits
 from portulan.sockets.tls import client_context, start_client
-from portulan.sockets.via import tunnel
+from portulan.sockets.via import Link, tunnel
 
 ATTEMPT_DELAY_S: Final = 0.25
 """Until the next address is tried beside the first (RFC 8305 section 8)."""
@@ -86,7 +86,7 @@ async def _route(end: Endpoint) -> Stream:
         return await connect_tcp(end)
     first = Endpoint("tcp", hops[0].host, hops[0].port, options=replace(end.options, via=()))
     try:
-        stream: Stream = await connect_tcp(first)
+        stream: Link = await connect_tcp(first)
     except OSError as error:
         fault = dial_error(end.place, error)
         raise DialError(end.place, f"proxy {hops[0].shown}: {fault.reason}", kind="proxy") from None

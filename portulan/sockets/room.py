@@ -10,7 +10,7 @@ import codecs
 import contextlib
 import unicodedata
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from portulan.sockets.coding import neutral
@@ -22,6 +22,8 @@ LINE_MAX: Final = 4_096
 """Characters of a chat line; longer ones are cut into several."""
 NAME_MAX: Final = 24
 READ_SIZE: Final = 16_384
+PACE_S: Final = 0.01
+"""Between looks at whether there is room again for what we say."""
 
 
 class Member:
@@ -34,6 +36,11 @@ class Member:
         self._filled = asyncio.Event()
         self._ended = False
         self.too_slow = False
+
+    @property
+    def waiting(self) -> int:
+        """Bytes that it has not taken yet."""
+        return self._size
 
     def hear(self, data: bytes) -> None:
         """Queue bytes for this client, or drop it if it has not read those before."""
@@ -78,8 +85,16 @@ class Room:
             if member is not besides:
                 member.hear(data)
 
-    async def host(self, stream: Stream, says: Callable[[Member, bytes], None]) -> None:
-        """Keep a client in the room until it ends; `says(member, data)` gets its bytes.
+    async def drained(self) -> None:
+        """Wait until the fastest client has taken what was said: nobody is faster than our pace.
+
+        The slowest is not waited for; its queue has a bound.
+        """
+        while self.members and min(each.waiting for each in self.members) > QUEUE_SIZE // 4:
+            await asyncio.sleep(PACE_S)
+
+    async def host(self, stream: Stream, says: Callable[[Member, bytes], Awaitable[None]]) -> None:
+        """Keep a client in the room until it ends; `says` gets its bytes, b"" at its arrival.
 
         Raises its `OSError`.
         """
@@ -88,9 +103,9 @@ class Room:
         self.arrival.set()
         delivering = asyncio.create_task(member.deliver())
         try:
-            says(member, b"")
+            await says(member, b"")
             while data := await stream.read(READ_SIZE):
-                says(member, data)
+                await says(member, data)
             # What others say meanwhile is still of interest to a client that has half-closed,
             # but an end is all that tells us that it left: it gets what is queued.
             member.end()
@@ -113,7 +128,11 @@ class Broker(Room):
 
     async def serve(self, stream: Stream) -> None:
         """Serve a client."""
-        await self.host(stream, lambda member, data: self.say(data, besides=member))
+        await self.host(stream, self._pass_on)
+
+    async def _pass_on(self, member: Member, data: bytes) -> None:
+        if data:
+            self.say(data, besides=member)
 
 
 class Chat(Room):
@@ -144,7 +163,7 @@ class Chat(Room):
         for line in data.decode("utf-8", "replace").splitlines():
             self.say(f"<host> {neutral(line)}\n".encode())
 
-    def _says(self, member: Member, data: bytes) -> None:
+    async def _says(self, member: Member, data: bytes) -> None:
         if not member.name:
             self._welcome(member)
             return

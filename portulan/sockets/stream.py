@@ -50,11 +50,18 @@ class Stream(Protocol):
     peer: str
     """`ADDR:PORT`, a path, or a command."""
     local: str
-    facts: Facts
-    received: int
-    """Bytes that `read` gave."""
-    sent: int
-    """Bytes that `write` took."""
+
+    @property
+    def facts(self) -> Facts:
+        """What was negotiated."""
+
+    @property
+    def received(self) -> int:
+        """Bytes that `read` gave."""
+
+    @property
+    def sent(self) -> int:
+        """Bytes that `write` took."""
 
     async def read(self, max_bytes: int = READ_SIZE) -> bytes:
         """Return what is there, at least a byte; b"" once the peer has ended its direction."""

@@ -10,17 +10,19 @@ import ipaddress
 import re
 import socket
 import ssl
-from typing import Final
+from typing import Final, TypeAlias
 
 from portulan.errors import printable
 from portulan.sockets.faults import DialError, words
 from portulan.sockets.lookup import lookup
 from portulan.sockets.options import Options, Proxy
-from portulan.sockets.stream import Stream
-from portulan.sockets.tls import client_context, start_client
+from portulan.sockets.stream import SocketStream, Stream
+from portulan.sockets.tls import TlsStream, client_context, start_client
 
 HEAD_MAX: Final = 16_384
 """Bytes of an HTTP proxy's answer; servers commonly stop at 8 to 16 KiB."""
+Link: TypeAlias = SocketStream | TlsStream
+"""What leads to a proxy; https proxies put TLS around it."""
 NAME_MAX: Final = 255
 """Bytes of a name in SOCKS5: its length is one byte."""
 
@@ -34,7 +36,7 @@ SOCKS5_REPLIES: Final = {
 }
 
 
-async def tunnel(stream: Stream, hop: Proxy, target: tuple[str, int]) -> Stream:
+async def tunnel(stream: Link, hop: Proxy, target: tuple[str, int]) -> Link:
     """Ask a proxy, to which `stream` leads, for a target; return what leads there.
 
     Raises `DialError` of kind proxy.
