@@ -53,7 +53,7 @@ class Instant:
 
     def ask(self, probes: Sequence[Probe]) -> tuple[list[Told], list[Probe]]:
         """Return the outcomes, and the probes that must be asked by waiting for them."""
-        share = -(-len(probes) // self._threads)
+        share = max(1, -(-len(probes) // self._threads))
         parts = [probes[at : at + share] for at in range(0, len(probes), share)]
         outcomes: list[Told] = []
         later: list[Probe] = []

@@ -229,7 +229,8 @@ def test_result_looks_as_kept(capsysbinary, monkeypatch):
     code, out, err = called(capsysbinary, "127.0.0.1", "-p", "1-3", "-sT", "--no-keep", "--all")
     assert (code, err) == (0, "portulan: connect scan, as asked\n")
     out = re.sub(r"[0-9.]+ (ms|s)\b", "N s", re.sub(r"20\d\d-.* UTC", "DATE", out))
-    out = re.sub(r"Portulan .*", "Portulan VERSION", re.sub(r"[\d,]+ packets/s", "N packets/s", out))
+    out = re.sub(r"Portulan .*", "Portulan VERSION", out)
+    out = re.sub(r"[\d,]+ packets/s", "N packets/s", out)
     golden("scan-result.txt", re.sub(r" {2,}(RTT|N s)", r"  \1", out))
 
 
