@@ -212,9 +212,8 @@ class Connection(asyncio.BufferedProtocol):
         """Read one request, answer it, and go on with the next."""
         try:
             keep_alive = await self._answer(head)
-        except (ConnectionError, ssl.SSLError, asyncio.CancelledError):
-            if self.state is not State.LINGERING:
-                self._transport.abort()
+        except (ConnectionError, ssl.SSLError):
+            self._transport.abort()
             return
         finally:
             self._task = None
@@ -414,9 +413,11 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.close() if self.state is State.WAITING else self.cut()
 
     def cut(self) -> None:
-        """End at once."""
-        self._transport.abort()
-        if self._task is not None:
+        """End at once; what is under way first, for sendfile must let go of the open socket."""
+        if self._task is None:
+            self._transport.abort()
+        else:
+            self._task.add_done_callback(lambda _: self._transport.abort())
             self._task.cancel()
 
     def stalled(self) -> bool:

@@ -97,8 +97,7 @@ class Tree:
         not be read.
         """
         names = [name for name in names if name]
-        if any(name.startswith(UPLOAD_PREFIX) for name in names):
-            raise RefusedError(404)
+        _check(names)
         path = "/".join((self.root, *names))
         with _as_refusal():
             try:
@@ -112,6 +111,7 @@ class Tree:
     @contextmanager
     def folder(self, names: Sequence[str]) -> Iterator[int]:
         """Lend the descriptor of a folder that is reached without any link, for writing in it."""
+        _check(names)
         with _as_refusal():
             fd = self._descend(names)
         try:
@@ -185,6 +185,13 @@ class Tree:
             return list(Path(real).relative_to(self.root).parts)
         except ValueError:
             return None
+
+
+def _check(names: Sequence[str]) -> None:
+    """Refuse names that would climb, whoever asks, and those of uploads under way."""
+    if any(name in {"", ".", ".."} or "/" in name or name.startswith(UPLOAD_PREFIX)
+           for name in names):
+        raise RefusedError(404)
 
 
 def _by_name(entry: Entry) -> tuple[bool, list[tuple[int, str]], str]:
