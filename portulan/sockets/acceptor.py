@@ -17,6 +17,7 @@ import stat
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -196,15 +197,16 @@ class Acceptor:
         self.accepted += 1
         task = self._loop.create_task(self._serve(sock, address_name(address)))
         self._tasks.add(task)
-        task.add_done_callback(self._left)
+        task.add_done_callback(partial(self._left, sock))
 
     def _refuse(self, sock: socket.socket, address: Address, kind: str, text: str) -> None:
         self.refused += 1
         SocketStream(sock).abort()
         self._note(Note(address_name(address), kind, text))
 
-    def _left(self, task: asyncio.Task[None]) -> None:
+    def _left(self, sock: socket.socket, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
+        sock.close()  # a task that is cancelled before its first step never gets to do it
         self.resume()
 
     async def _serve(self, sock: socket.socket, peer: str) -> None:

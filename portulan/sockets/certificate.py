@@ -42,9 +42,13 @@ class Certificate:
             yield str(paths[0]), str(paths[1])
 
 
-@cache
 def throw_away(names: Sequence[str] = NAMES) -> Certificate:
     """Make a certificate for these names and addresses, once a process."""
+    return _made(tuple(names))
+
+
+@cache
+def _made(names: tuple[str, ...]) -> Certificate:
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric import ec
     from cryptography.hazmat.primitives.hashes import SHA256

@@ -152,7 +152,7 @@ def _option(name: str, scheme: str, where: str) -> Option:
         hint = f"it is for {', '.join(OPTIONS[name].schemes)}"
         raise UsageError(f"{scheme} endpoints have no such option", text=name, where=where,
                          hint=hint)
-    near = difflib.get_close_matches(name, known, 2)
+    near = difflib.get_close_matches(name, known, 2, 0.5)
     hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}"
     raise UsageError("unknown option", text=name, where=where, hint=hint)
 

@@ -144,6 +144,7 @@ class TlsStream:
         self._flushing = asyncio.Lock()
         self._plain = bytearray()
         self._ended = self._eof_sent = False
+        self._fault: ssl.SSLError | None = None
 
     async def handshake(self) -> None:
         """Agree on keys; raises `ssl.SSLError`, and tells the peer why."""
@@ -192,14 +193,16 @@ class TlsStream:
         self._eof_sent = True
         # SSL_shutdown reads on after it has sent; data it then finds would be an error to it. So
         # everything that has come is decrypted first, and it finds nothing.
-        while not self._ended and self._decrypt(CIPHERTEXT_SIZE):
-            pass
         try:
+            while not self._ended and self._decrypt(CIPHERTEXT_SIZE + len(self._plain)):
+                pass
             self._session.unwrap()
         except ssl.SSLWantReadError:
             pass  # close_notify lies in the BIO; the peer's has not come yet
-        except ssl.SSLError:
-            self._ended = True  # broken before: the reader has been told, or has ended
+        except ssl.SSLEOFError:
+            self.truncated = self._ended = True
+        except ssl.SSLError as error:
+            self._fault = self._fault or error  # for the reader to be told
         await self._flush()
 
     async def close(self) -> None:
@@ -217,6 +220,8 @@ class TlsStream:
 
     def _decrypt(self, max_bytes: int) -> bool:
         """Move what has come into `_plain`; return whether there may be more."""
+        if self._fault:
+            raise self._fault
         before = len(self._plain)
         while len(self._plain) < max_bytes:
             try:
@@ -227,10 +232,11 @@ class TlsStream:
                 data = b""
             except ssl.SSLEOFError:
                 self.truncated, data = True, b""
-            except ssl.SSLError:
+            except ssl.SSLError as error:
                 if len(self._plain) == before:
                     raise
-                return False  # what came before the fault is given first; the fault stays
+                self._fault = error  # what came before it is given first
+                return False
             if not data:
                 self._ended = True
                 return False
