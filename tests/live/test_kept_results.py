@@ -140,9 +140,11 @@ def test_two_resumes_at_once_the_second_is_refused_in_one_line(story, tmp_path):
     each.kill_after_the_first_port(random.Random(SEED))
     first, out = each.begin()
     wait_for_line(out, b'"run"')
+    first.send_signal(signal.SIGSTOP)  # or it might be done before the second has started
     second = each.range.start(
         each.home, ["--resume", each.folder.name], tmp_path / "out", said)
     assert second.wait(20) == 2
+    first.send_signal(signal.SIGCONT)
     assert first.wait(20) == 0
     each.read(out)
     assert said.read_text().count("\n") == 1
