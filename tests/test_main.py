@@ -14,7 +14,7 @@ HELP = """
 import sys
 from portulan.cli import main
 try:
-    main(["--help"])
+    main()
 finally:
     print(*sys.modules)
 """
@@ -47,8 +47,9 @@ def test_scan_is_the_function_whatever_was_imported_before(before):
     assert python("-W", "error", "-c", code) == "True\n"
 
 
-def test_help_asked_imports_no_verb_and_no_arrays():
-    loaded = set(python("-c", HELP).splitlines()[-1].split())
+@pytest.mark.parametrize("word", ["--help", "-h"])
+def test_help_asked_imports_no_verb_and_no_arrays(word):
+    loaded = set(python("-c", HELP, word).splitlines()[-1].split())
     assert not loaded & {"numpy", "duckdb", "portulan.api", "portulan.cli.scan"}
 
 

@@ -42,13 +42,19 @@ class Verbs(click.RichGroup):
         return list(VERBS)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        """Import a verb; `--help` of the group gets a stand-in with its line."""
-        if name not in VERBS:
-            return None
-        if ctx.resilient_parsing or "--help" in sys.argv[1:2] or len(sys.argv) < 2:
-            return click.RichCommand(name=name, help=VERBS[name], short_help=VERBS[name])
+        """Return a stand-in with a verb's line, which is all that help needs."""
+        line = VERBS.get(name)
+        return click.RichCommand(name=name, help=line, short_help=line) if line else None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Import the verb that is called."""
+        name, stand_in, rest = super().resolve_command(ctx, args)
+        if name is None or stand_in is None:
+            return name, stand_in, rest
         verb: click.Command = getattr(import_module(f"portulan.cli.{name}"), name)
-        return verb
+        return name, verb, rest
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the verb; click itself would make exit code 1 of a reader that has enough."""
