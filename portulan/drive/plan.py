@@ -29,7 +29,8 @@ from portulan.target.scope import ScopeRules
 from portulan.target.space import Space
 from portulan.target.targets import Resolve, Targets, parse_targets
 
-class ScopeNeeded(UsageError):
+
+class ScopeNeeded(UsageError):  # noqa: N818 - says what is needed, as UsageErrors do
     """So many public addresses need a scope file, or a confirmation."""
 
     def __init__(self, public: int) -> None:

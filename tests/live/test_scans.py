@@ -144,7 +144,8 @@ def proven(make_lab, tmp_path):  # noqa: F811
         pytest.skip("tcpdump is not here: apt-get install tcpdump")
     lab = make_lab("harbour")
     seen = tmp_path / "seen.pcap"
-    tcpdump = ["tcpdump", "-i", "lan", "-s0", "-U", "--immediate-mode", "-B8192", "-Zroot", "-w", str(seen), "tcp"]
+    tcpdump = ["tcpdump", "-i", "lan", "-s0", "-U", "--immediate-mode", "-B8192", "-Zroot",
+               "-w", str(seen), "tcp"]
     watcher = lab.exec("web", tcpdump, stderr=subprocess.PIPE, text=True)
     with watcher:
         for line in watcher.stderr:
@@ -162,7 +163,7 @@ def proven(make_lab, tmp_path):  # noqa: F811
 
 @pytest.mark.peer
 def test_frames_named_by_each_port_are_its_probe_and_its_reply(proven):
-    found, kept, seen, chart = proven
+    found, kept, _, _ = proven
     ports = found.of("port")
     assert len(ports) == 1024
     assert len(kept) == 2048
@@ -181,7 +182,7 @@ def test_frames_named_by_each_port_are_its_probe_and_its_reply(proven):
 
 @pytest.mark.peer
 def test_kept_probes_are_the_very_frames_that_passed_the_wire(proven):
-    found, kept, seen, chart = proven
+    _, kept, seen, _ = proven
     passed = Counter(seen)
     for number, octets in enumerate(kept):
         if number % 2 == 0:
@@ -194,7 +195,7 @@ def test_kept_probes_are_the_very_frames_that_passed_the_wire(proven):
 
 @pytest.mark.peer
 def test_tcpdump_reads_the_evidence_with_the_same_numbers(proven):
-    found, kept, seen, chart = proven
+    found, kept, _, chart = proven
     told = subprocess.run(
         ["tcpdump", "-nn", "-#", "-r", str(chart / "evidence.pcapng")],
         capture_output=True, text=True, check=True).stdout.splitlines()
