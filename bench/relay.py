@@ -18,6 +18,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -36,7 +37,7 @@ def commands(listen: int, target: int) -> dict[str, list[str]]:
     ncat = ["ncat", "-lk", "127.0.0.1", str(listen), "-c", f"ncat 127.0.0.1 {target}"]
     found = {
         "portulan": [sys.executable, "-m", "portulan", "relay", f"127.0.0.1:{listen}",
-                     f"127.0.0.1:{target}", "--quiet"],
+                     f"127.0.0.1:{target}"],
         "socat": ["socat", door, to], "socat -b262144": ["socat", "-b262144", door, to],
         "ncat -c": ncat,
     }
@@ -81,14 +82,14 @@ class Sink:
 
     def run(self) -> None:
         while True:
-            client, _ = self.sock.accept()
-            self.serve(client)
+            with suppress(TimeoutError):
+                self.serve(self.sock.accept()[0])
 
 
 def swallow(client: socket.socket) -> None:
     def run() -> None:
         buffer, total = bytearray(1 << 20), 0
-        with client:
+        with client, suppress(OSError):  # the probe that waits for the relay may be reset
             while got := client.recv_into(buffer):
                 total += got
             client.sendall(str(total).encode())
@@ -96,7 +97,7 @@ def swallow(client: socket.socket) -> None:
 
 
 def greet(client: socket.socket) -> None:
-    with client:
+    with client, suppress(OSError):
         client.sendall(b"hello")
 
 
@@ -177,7 +178,8 @@ def idle(count: int) -> dict[str, float]:
     held: list[socket.socket] = []
 
     def hold(client: socket.socket) -> None:
-        client.send(b"!")
+        with suppress(OSError):
+            client.send(b"!")
         held.append(client)
 
     sink = Sink(hold)
@@ -204,6 +206,7 @@ def main() -> None:
     parser.add_argument("--idle", type=int, default=9_900)
     parser.add_argument("--repeats", type=int, default=2)
     given = parser.parse_args()
+    socket.setdefaulttimeout(20)
     best: dict[str, dict[str, float]] = {}
     for name in commands(0, 0):
         runs = [bulk(name, given.gib) for _ in range(given.repeats)]
@@ -211,7 +214,7 @@ def main() -> None:
         if name != "ncat -c":
             runs = [rate(name, given.seconds) for _ in range(given.repeats)]
             best[name] |= max(runs, key=lambda run: run["per_cpu_s"])
-        print(json.dumps({"relay": name} | {k: round(v, 3) for k, v in best[name].items()}))
+        print(json.dumps({"relay": name} | {k: round(v, 3) for k, v in best[name].items()}), flush=True)
     print(json.dumps({"relay": "portulan, idle"}
                      | {k: round(v, 3) for k, v in idle(given.idle).items()}))
     ours = best["portulan"]

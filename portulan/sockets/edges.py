@@ -39,8 +39,8 @@ class Edges:
     def watch(self, number: int, wake: Wake) -> None:
         """Call `wake(mask)` whenever a descriptor becomes readable, writable, closed or broken.
 
-        A descriptor that is watched already changes hands: its new owner is woken at once, since
-        the edges before went to the old one.
+        A descriptor that is watched already changes hands: its new owner is woken at once as for
+        everything, since the edges before went to the old one.
         """
         known = number in self._wakes
         self._wakes[number] = wake
@@ -78,4 +78,4 @@ class Edges:
     def _once_more(self) -> None:
         waiting, self._again = self._again, {}
         for wake in waiting:
-            wake(READ | WRITE)
+            wake(READ | WRITE | select.EPOLLRDHUP)

@@ -102,10 +102,10 @@ class Joint:
             self._go(self.up, 0)
 
     def _go_up(self, mask: int) -> None:
-        self._go(self.up, mask)
+        self._go(self.up, 0)
 
     def _go_down(self, mask: int) -> None:
-        self._go(self.down, mask)
+        self._go(self.down, 0)
 
     def _go(self, pump: Pump, mask: int) -> None:
         if self.over or pump.ended:

@@ -125,6 +125,9 @@ class Relay:
             self._close_doors()
             raise UsageError("a relay to itself", text=self.target.place, where="TARGET")
         self._direct = await self._direct_address()
+        name = self._sockets[0].getsockname()
+        one = len(self._sockets) == 1 and not _stands_for_many(name)
+        self._local_text = end_text(name) if one else None
         self.edges, self._plumbing = Edges(self._loop), Plumbing()
         for sock in self._sockets:
             _shape_door(sock, nodelay=self.endpoint.options.nodelay)
@@ -201,7 +204,7 @@ class Relay:
         inet = isinstance(address, tuple)
         source = (bare_host(address[0]), address[1]) if inet else ("", 0)
         line = Line(
-            client=end_text(address), local=end_text(sock.getsockname()),
+            client=end_text(address), local=self._local(sock),
             protocol="tcp" if inet else "unix", started_ns=self._clock(), now_s=self._loop.time(),
         )
         line.client_sock = sock
@@ -214,6 +217,12 @@ class Relay:
             self.lines[line] = Session(
                 self, client, line, now=self._loop.time, source=source,
                 destination=_inet(sock.getsockname()) or ("", 0))
+
+    def _local(self, sock: socket.socket) -> str:
+        """Return the address that a client called: of one that stands for many, ask the socket."""
+        if self._local_text is None:
+            return end_text(sock.getsockname())
+        return self._local_text
 
     # -- the short way: two plain sockets --------------------------------------------------------
 
@@ -364,6 +373,12 @@ def _leg_of(sock: socket.socket | None, *, secret: bool, asks: bool) -> Leg:
     except OSError:
         return Leg(None, None, secret)
     return Leg(ours, theirs, secret) if asks else Leg(theirs, ours, secret)
+
+
+def _stands_for_many(address: Address) -> bool:
+    """Return whether a bound address is the unspecified one."""
+    inet = _inet(address)
+    return inet is not None and ip_address(inet[0].partition("%")[0]).is_unspecified
 
 
 def _inet(address: Address) -> tuple[str, int] | None:

@@ -117,6 +117,7 @@ class Pump:
             try:
                 got, short = self._fetch()
             except BlockingIOError:
+                self.closing = False  # nothing was queued after all: an edge will tell
                 return Step.WAIT
             except OSError as error:
                 self.error = error
