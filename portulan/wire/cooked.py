@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Self
 
 from portulan.wire.ethernet import EtherType, fill_ethertype
-from portulan.wire.header import Header, Place
+from portulan.wire.header import BY_ETHERTYPE, Header, Place
+from portulan.wire.inside import Inside
 from portulan.wire.layout import auto, u8, u16, u32, u64
 
 
-class LinuxSLL(Header):
+class LinuxSLL(Header, link=113):
     """Linux cooked capture, version 1 (LINKTYPE_LINUX_SLL).
 
     packet_type: 0 to us, 1 broadcast, 2 multicast, 3 to others, 4 sent by us
@@ -29,8 +30,12 @@ class LinuxSLL(Header):
         """Fill the ethertype from the next header."""
         return fill_ethertype(self, place)
 
+    def inside(self, octets: bytes, at: int, end: int) -> Inside:
+        """Return what the ethertype announces."""
+        return Inside(at + self.size, end, BY_ETHERTYPE.get(self.ethertype))
 
-class LinuxSLL2(Header):
+
+class LinuxSLL2(Header, link=276):
     """Linux cooked capture, version 2 (LINKTYPE_LINUX_SLL2).
 
     ethertype: what follows
@@ -53,3 +58,7 @@ class LinuxSLL2(Header):
     def fill(self, place: Place) -> Self:
         """Fill the ethertype from the next header."""
         return fill_ethertype(self, place)
+
+    def inside(self, octets: bytes, at: int, end: int) -> Inside:
+        """Return what the ethertype announces."""
+        return Inside(at + self.size, end, BY_ETHERTYPE.get(self.ethertype))

@@ -17,7 +17,10 @@ From that body alone derive: the frozen scalar (`UDP.parse(buf, at)`, `.pack()`)
 frames (`UDP.gather(buffer, offsets)`), and the registry entries `udp.sport`, ... (`fields()`).
 Field types are in `layout`; the sentences are the docstring's `name: text [unit]` lines.
 
-`protocol=` and `ethertype=` say by which numbers the header is announced below it.
+`protocol=`, `ethertype=`, `link=`, `udp=` and `tcp=` say by which numbers the header is announced
+below it, `anywhere=True` that it knows its own octets on any TCP port, `name=` what the registry
+calls it (`IPv4` is `ip`, as filters say). What lies behind its fixed octets a header tells in
+`inside`; fields that only exist there are declared as `Told` values.
 Stacking (`IPv4(dst=...) / UDP() / b"..."`) makes a `Packet`, which fills what was not given.
 """
 
@@ -36,6 +39,7 @@ from numpy.typing import NDArray
 from portulan.errors import UsageError, WireError
 from portulan.wire import layout as _layout
 from portulan.wire.frames import Frames
+from portulan.wire.inside import Inside, Told
 from portulan.wire.layout import REQUIRED, Field, Layout, Packed, Wire
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
@@ -44,6 +48,13 @@ _Layer = TypeVar("_Layer", bound="Header")
 _HEADERS: dict[str, type[Header]] = {}
 BY_PROTOCOL: dict[int, type[Header]] = {}
 BY_ETHERTYPE: dict[int, type[Header]] = {}
+BY_LINK: dict[int, type[Header]] = {}
+BY_PORT: dict[tuple[int, int], type[Header]] = {}
+"""By (IP protocol, port)."""
+ANYWHERE: list[type[Header]] = []
+
+Numbers: TypeAlias = int | tuple[int, ...] | None
+_TCP, _UDP = 6, 17
 
 
 class View:
@@ -93,25 +104,35 @@ class Header:
     layout: ClassVar[Layout]
     size: ClassVar[int]
     dtype: ClassVar[np.dtype[Any]]
+    told: ClassVar[Mapping[str, Told]]
+    tunnel: ClassVar[bool] = False
+    """Whether headers of lower layers may follow on its ports."""
     protocol_number: ClassVar[int | None]
     ethertype_number: ClassVar[int | None]
 
     def __init_subclass__(
-        cls, *, protocol: int | None = None, ethertype: int | None = None
+        cls, *, name: str = "", protocol: Numbers = None, ethertype: Numbers = None,
+        link: Numbers = None, udp: Numbers = None, tcp: Numbers = None, anywhere: bool = False,
     ) -> None:
-        cls.layer = cls.__name__.lower()
+        cls.layer = name or cls.__name__.lower()
+        cls.told = {key: each for key, each in vars(cls).items() if isinstance(each, Told)}
         wires = _declared(cls)
-        defaults = {name: cls.__dict__[name] for name in wires if name in cls.__dict__}
-        for name in defaults:
-            delattr(cls, name)
+        defaults = {key: cls.__dict__[key] for key in wires if key in cls.__dict__}
+        for key in defaults:
+            delattr(cls, key)
         cls.layout = Layout.of(cls.layer, wires, defaults=defaults, doc=cls.__doc__ or "")
         cls.size, cls.dtype = cls.layout.size, cls.layout.dtype
-        cls.protocol_number, cls.ethertype_number = protocol, ethertype
+        protocols, ethertypes = _numbers(protocol), _numbers(ethertype)
+        cls.protocol_number = protocols[0] if protocols else None
+        cls.ethertype_number = ethertypes[0] if ethertypes else None
         _HEADERS[cls.layer] = cls
-        if protocol is not None:
-            BY_PROTOCOL[protocol] = cls
-        if ethertype is not None:
-            BY_ETHERTYPE[ethertype] = cls
+        BY_PROTOCOL.update(dict.fromkeys(protocols, cls))
+        BY_ETHERTYPE.update(dict.fromkeys(ethertypes, cls))
+        BY_LINK.update(dict.fromkeys(_numbers(link), cls))
+        BY_PORT.update({(_UDP, port): cls for port in _numbers(udp)})
+        BY_PORT.update({(_TCP, port): cls for port in _numbers(tcp)})
+        if anywhere:
+            ANYWHERE.append(cls)
 
     def __init__(self, **given: Any) -> None:
         values, known = self.__dict__, self.layout.by_name
@@ -181,6 +202,18 @@ class Header:
     def fill(self, place: Place) -> Self:
         """Return the header as it stands in a packet; those that count or sum override this."""
         return self
+
+    @classmethod
+    def claims(cls, octets: bytes, at: int, end: int) -> bool:
+        """Say whether octets behind a port of this header look like it."""
+        return True
+
+    def inside(self, octets: bytes, at: int, end: int) -> Inside:
+        """Return what lies behind this header, parsed from byte `at`; all ends before `end`.
+
+        Octets may be anything: what cannot be read is a defect, and loops are bounded.
+        """
+        return Inside(at + self.size, end)
 
     @property
     def _given(self) -> frozenset[str]:
@@ -299,6 +332,30 @@ class Packet:
         return " / ".join(repr(layer) for layer in self.layers)
 
 
+def _numbers(given: Numbers) -> tuple[int, ...]:
+    if given is None:
+        return ()
+    return given if isinstance(given, tuple) else (given,)
+
+
+def on_ports(
+    protocol: int, ports: tuple[int, int], octets: bytes, at: int, end: int
+) -> type[Header] | None:
+    """Return the header that a payload between two ports begins with, if one claims it.
+
+    The receiver's port is asked first: it is the service's when a question is asked.
+    """
+    if at >= end:
+        return None
+    for port in reversed(ports):
+        header = BY_PORT.get((protocol, port))
+        if header is not None and header.claims(octets, at, end):
+            return header
+    if protocol == _TCP:
+        return next((each for each in ANYWHERE if each.claims(octets, at, end)), None)
+    return None
+
+
 def _declared(cls: type[Header]) -> dict[str, Wire]:
     own = get_annotations(cls)
     if taken := [name for name in own if hasattr(Header, name) or name.startswith("_")]:
@@ -309,7 +366,7 @@ def _declared(cls: type[Header]) -> dict[str, Wire]:
         name: item for name in own for item in getattr(hints[name], "__metadata__", ())
         if isinstance(item, Wire)
     }
-    if not wires:
+    if not wires and not cls.told:
         raise TypeError(f"{cls.__name__} declares no wire field")
     return wires
 
@@ -343,6 +400,14 @@ def fields() -> dict[str, Field]:
     """Return every field of every header by its full name (`tcp.dport`)."""
     found: Iterator[Field] = (f for header in _HEADERS.values() for f in header.layout.fields)
     return {field.name: field for field in found}
+
+
+def told_fields() -> dict[str, Told]:
+    """Return what headers tell beyond their fixed octets, by full name (`dns.qname`)."""
+    return {
+        f"{header.layer}.{name}": told
+        for header in _HEADERS.values() for name, told in header.told.items()
+    }
 
 
 def find_field(name: str) -> Field:

@@ -8,6 +8,7 @@ from typing import Any, Self
 from portulan.wire.address import Ip6, Mac
 from portulan.wire.checksum import finish, transport_sum
 from portulan.wire.header import Header, Packet, Place
+from portulan.wire.inside import Inside
 from portulan.wire.ipv4 import IpProtocol
 from portulan.wire.layout import auto, ip6, u8, u16
 
@@ -101,8 +102,13 @@ class ICMPv6(Header, protocol=IpProtocol.ICMPV6):
         """Say whether a packet is quoted behind the header."""
         return self.type < FIRST_INFORMATIONAL
 
+    def inside(self, octets: bytes, at: int, end: int) -> Inside:
+        """Return the target of neighbour discovery; a quoted packet is payload of the error."""
+        asks = self.type in (Icmp6Type.NEIGHBOUR_SOLICITATION, Icmp6Type.NEIGHBOUR_ADVERTISEMENT)
+        return Inside(at + self.size, end, Neighbour if asks else None)
 
-class Neighbour(Header):
+
+class Neighbour(Header, name="nd"):
     """The target of a neighbour solicitation or advertisement (RFC 4861), behind ICMPv6.
 
     target: address that is asked for or told about

@@ -9,7 +9,8 @@ from typing import Any, Self
 from portulan.errors import UsageError
 from portulan.wire.checksum import internet_checksum, pseudo_ip4
 from portulan.wire.ethernet import EtherType
-from portulan.wire.header import Buffer, Header, Options, Place
+from portulan.wire.header import BY_PROTOCOL, Buffer, Header, Options, Place
+from portulan.wire.inside import Inside
 from portulan.wire.layout import auto, ip4, u2, u3, u4, u6, u8, u13, u16
 from portulan.wire.option import Option, walk_options
 
@@ -38,7 +39,7 @@ class IpProtocol(IntEnum):
     SCTP = 132
 
 
-class IPv4(Header, ethertype=EtherType.IPV4, protocol=IpProtocol.IPV4):
+class IPv4(Header, name="ip", ethertype=EtherType.IPV4, protocol=IpProtocol.IPV4, link=228):
     """IPv4 (RFC 791).
 
     version: 4
@@ -86,6 +87,16 @@ class IPv4(Header, ethertype=EtherType.IPV4, protocol=IpProtocol.IPV4):
         """Yield the options of this header, parsed from byte `at` of the same buffer."""
         start, end = at + self.size, at + max(self.ihl, 5) * 4
         yield from walk_options(bytes(buffer[start:end]), start)
+
+    def inside(self, octets: bytes, at: int, end: int) -> Inside:
+        """Return what the protocol announces, link padding left out."""
+        start, stop = at + self.ihl * 4, at + (self.total_length or end - at)
+        if self.version != 4 or self.ihl < 5 or start > end or stop < start:
+            reason = f"version {self.version}, ihl {self.ihl}, total length {self.total_length}"
+            return Inside(at + self.size, end, defect=reason)
+        # A later fragment begins anywhere within its packet: no header can be read there.
+        kind = None if self.fragment_offset else BY_PROTOCOL.get(self.protocol)
+        return Inside(start, min(stop, end), kind)
 
 
 def ip4_options(*options: tuple[int, bytes]) -> Options:

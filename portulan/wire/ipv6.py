@@ -7,7 +7,8 @@ from typing import Any, NamedTuple, Self, TypeVar
 
 from portulan.wire.checksum import pseudo_ip6
 from portulan.wire.ethernet import EtherType
-from portulan.wire.header import Buffer, Header, Options, Place
+from portulan.wire.header import BY_PROTOCOL, Buffer, Header, Options, Place
+from portulan.wire.inside import Inside
 from portulan.wire.ipv4 import IpProtocol
 from portulan.wire.layout import auto, ip6, u1, u2, u4, u8, u13, u16, u20, u32
 from portulan.wire.option import Option, walk_ip6_options
@@ -20,7 +21,7 @@ _Before = TypeVar("_Before", bound=Header)
 _ZERO: Any = 0
 
 
-class IPv6(Header, ethertype=EtherType.IPV6, protocol=IpProtocol.IPV6):
+class IPv6(Header, name="ip6", ethertype=EtherType.IPV6, protocol=IpProtocol.IPV6, link=229):
     """IPv6 (RFC 8200).
 
     version: 6
@@ -51,6 +52,16 @@ class IPv6(Header, ethertype=EtherType.IPV6, protocol=IpProtocol.IPV6):
         src, dst = (self.src.hi, self.src.lo), (self.dst.hi, self.dst.lo)
         return pseudo_ip6(src, dst, protocol, length)
 
+    def inside(self, octets: bytes, at: int, end: int) -> Inside:
+        """Return what the next header announces, link padding left out."""
+        start = at + self.size
+        if self.version != 6:
+            return Inside(start, end, defect=f"version is {self.version}")
+        # Length 0 before hop-by-hop options is a jumbogram's (RFC 2675).
+        if self.payload_length or self.next_header != IpProtocol.HOPOPT:
+            end = min(end, start + self.payload_length)
+        return Inside(start, end, BY_PROTOCOL.get(self.next_header))
+
 
 def _fill_next(header: _Before, place: Place) -> _Before:
     number = place.inner.protocol_number if place.inner else None
@@ -75,6 +86,10 @@ class HopByHop(Header, protocol=IpProtocol.HOPOPT):
         """Yield the options of this header, parsed from byte `at` of the same buffer."""
         yield from walk_ip6_options(bytes(buffer[at + 2 : at + 8 + self.length * 8]), at + 2)
 
+    def inside(self, octets: bytes, at: int, end: int) -> Inside:
+        """Return what the next header announces."""
+        return _behind(self, at, end)
+
 
 class Destination(Header, protocol=IpProtocol.DESTINATION):
     """Destination options of IPv6 (RFC 8200 section 4.6), options behind it.
@@ -94,6 +109,10 @@ class Destination(Header, protocol=IpProtocol.DESTINATION):
         """Yield the options of this header, parsed from byte `at` of the same buffer."""
         yield from walk_ip6_options(bytes(buffer[at + 2 : at + 8 + self.length * 8]), at + 2)
 
+    def inside(self, octets: bytes, at: int, end: int) -> Inside:
+        """Return what the next header announces."""
+        return _behind(self, at, end)
+
 
 class Routing(Header, protocol=IpProtocol.ROUTING):
     """Routing header of IPv6 (RFC 8200 section 4.4), its data behind it.
@@ -112,6 +131,10 @@ class Routing(Header, protocol=IpProtocol.ROUTING):
     def fill(self, place: Place) -> Self:
         """Fill next header and length."""
         return _fill_sized(self, place)
+
+    def inside(self, octets: bytes, at: int, end: int) -> Inside:
+        """Return what the next header announces."""
+        return _behind(self, at, end)
 
 
 class Fragment(Header, protocol=IpProtocol.FRAGMENT):
@@ -135,6 +158,18 @@ class Fragment(Header, protocol=IpProtocol.FRAGMENT):
     def fill(self, place: Place) -> Self:
         """Fill next header."""
         return _fill_next(self, place)
+
+    def inside(self, octets: bytes, at: int, end: int) -> Inside:
+        """Return what the next header announces, for the first fragment."""
+        kind = None if self.fragment_offset else BY_PROTOCOL.get(self.next_header)
+        return Inside(at + self.size, end, kind)
+
+
+def _behind(header: HopByHop | Destination | Routing, at: int, end: int) -> Inside:
+    start = at + extension_size(header.protocol_number or 0, header.length)
+    if start > end:
+        return Inside(at + header.size, end, defect=f"length {header.length} exceeds the packet")
+    return Inside(start, end, BY_PROTOCOL.get(header.next_header))
 
 
 def _fill_sized(header: _Before, place: Place) -> _Before:

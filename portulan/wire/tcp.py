@@ -9,7 +9,8 @@ from typing import Annotated, Any, Self, TypeAlias
 
 from portulan.errors import UsageError
 from portulan.wire.checksum import finish, transport_sum
-from portulan.wire.header import Buffer, Header, Options, Place
+from portulan.wire.header import Buffer, Header, Options, Place, on_ports
+from portulan.wire.inside import Inside, Told, Value
 from portulan.wire.ipv4 import IpProtocol
 from portulan.wire.layout import Coded, Wire, auto, u4, u16, u32
 from portulan.wire.option import Option, walk_options
@@ -78,6 +79,12 @@ class TCP(Header, protocol=IpProtocol.TCP):
     checksum: u16 = auto()
     urgent: u16 = 0
 
+    mss = Told("largest segment the sender will take", int, "bytes")
+    wscale = Told("window scale", int, "bits")
+    ts_value = Told("timestamp of the sender", int)
+    ts_echo = Told("timestamp echoed", int)
+    payload_length = Told("octets behind the header", int, "bytes")
+
     def fill(self, place: Place) -> Self:
         """Fill data offset and checksum."""
         header = self.filled(data_offset=5 + len(place.options) // 4)
@@ -88,6 +95,30 @@ class TCP(Header, protocol=IpProtocol.TCP):
         """Yield the options of this header, parsed from byte `at` of the same buffer."""
         start, end = at + self.size, at + max(self.data_offset, 5) * 4
         yield from walk_options(bytes(buffer[start:end]), start)
+
+    def inside(self, octets: bytes, at: int, end: int) -> Inside:
+        """Tell the common options, and what the ports or the octets announce."""
+        start = at + self.data_offset * 4
+        if self.data_offset < 5 or start > end:
+            left = end - at
+            reason = f"data offset is {self.data_offset} with {left} bytes there"
+            return Inside(at + self.size, end, defect=reason)
+        told: dict[str, Value] = {"payload_length": end - start}
+        for option in self.options(octets, at) if self.data_offset > 5 else ():
+            if option.defect:
+                return Inside(start, end, told=told, defect=f"option: {option.defect}")
+            told.update(_told_option(option))
+        kind = on_ports(IpProtocol.TCP, (self.sport, self.dport), octets, start, end)
+        return Inside(start, end, kind, told)
+
+
+def _told_option(option: Option) -> dict[str, Value]:
+    number, size = int.from_bytes(option.data, "big"), len(option.data)
+    if (option.kind, size) == (TcpOption.TIMESTAMPS, 8):
+        return {"ts_value": number >> 32, "ts_echo": number & 0xFFFF_FFFF}
+    if (option.kind, size) == (TcpOption.MSS, 2):
+        return {"mss": number}
+    return {"wscale": number} if (option.kind, size) == (TcpOption.WSCALE, 1) else {}
 
 
 class TcpOption(IntEnum):

@@ -69,7 +69,7 @@ def _ethertype(octets: bytes, at: int, ethertype: int, said: list[str]) -> None:
         if ethertype not in (EtherType.VLAN, EtherType.SERVICE_VLAN):
             break
         tag = VLAN.parse(octets, at)
-        said.append(f"vlan {tag.vid}")
+        said.append(f"vlan {tag.id}")
         at, ethertype = at + VLAN.size, tag.ethertype
     if ethertype in (EtherType.IPV4, EtherType.IPV6):
         _network(octets, at, said, DEPTH_MAX)
@@ -111,7 +111,7 @@ def _ipv4(octets: bytes, at: int, said: list[str], depth: int) -> None:
     if size < IPv4.size or total < size:
         said.append(f"{ip.src} > {ip.dst}")
         reason = f"ihl is {ip.ihl}, total length {ip.total_length}"
-        raise WireError(reason, layer="ipv4", offset=at)
+        raise WireError(reason, layer="ip", offset=at)
     body = octets[: at + total]
     inside = _Inside(body, at + size, f"{ip.src}", f"{ip.dst}", cut=at + total - len(body))
     if ip.fragment_offset:
@@ -135,7 +135,7 @@ def _ipv6(octets: bytes, at: int, said: list[str], depth: int) -> None:
     names = " ".join(_protocol(extension.kind).lower() for extension in chain.extensions)
     if chain.defect:
         said += [f"{ip.src} > {ip.dst}", names]
-        raise WireError(chain.defect, layer="ipv6", offset=chain.offset)
+        raise WireError(chain.defect, layer="ip6", offset=chain.offset)
     inside = _Inside(body, chain.offset, f"{ip.src}", f"{ip.dst}", cut=end - len(body))
     if chain.fragment_offset:
         where = f"fragment at={chain.fragment_offset * 8} len={inside.left}"

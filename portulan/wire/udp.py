@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Self
 
 from portulan.wire.checksum import finish_udp, transport_sum
-from portulan.wire.header import Header, Place
+from portulan.wire.header import Header, Place, on_ports
+from portulan.wire.inside import Inside
 from portulan.wire.ipv4 import IpProtocol
 from portulan.wire.layout import auto, u16
 
@@ -29,3 +30,13 @@ class UDP(Header, protocol=IpProtocol.UDP):
         header = self.filled(length=(self.size + len(place.body)) & 0xFFFF)
         total = transport_sum(place.outer, IpProtocol.UDP, header.pack() + place.body)
         return header.filled(checksum=finish_udp(total))
+
+    def inside(self, octets: bytes, at: int, end: int) -> Inside:
+        """Return what the ports announce, as far as the length says."""
+        start = at + self.size
+        if 0 < self.length < self.size:
+            return Inside(start, end, defect=f"length is {self.length}")
+        # 0 is a jumbogram's (RFC 2675), or a sender's own capture before its card cuts.
+        end = min(end, at + self.length) if self.length else end
+        kind = on_ports(IpProtocol.UDP, (self.sport, self.dport), octets, start, end)
+        return Inside(start, end, kind)

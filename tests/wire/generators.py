@@ -82,7 +82,7 @@ ip_packets = st.one_of(ip4_packets(), ip6_packets())
 def ethernet_packets(draw):
     packet = wire.Ethernet(src=draw(st.integers(0, (1 << 48) - 1))) / b""
     for _ in range(draw(st.integers(0, 2))):
-        packet = packet / wire.VLAN(vid=draw(st.integers(0, 4095)))
+        packet = packet / wire.VLAN(id=draw(st.integers(0, 4095)))
     return packet / draw(st.one_of(ip4_packets(), ip6_packets(), header_of(wire.ARP)))
 
 

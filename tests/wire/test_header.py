@@ -179,7 +179,7 @@ def test_fits_says_which_frames_hold_the_header():
 
 def test_stack_fills_lengths_types_and_checksums():
     inside = wire.IPv4(dst="10.9.0.2") / wire.UDP(dport=53) / b"abc"
-    packet = wire.Ethernet() / wire.VLAN(vid=7) / inside
+    packet = wire.Ethernet() / wire.VLAN(id=7) / inside
     done = packet.filled()
     assert done[wire.Ethernet].ethertype == 0x8100
     assert done[wire.VLAN].ethertype == 0x0800

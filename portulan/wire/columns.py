@@ -1,0 +1,328 @@
+"""Fields of whole batches: one masked value a packet, the first where a header comes twice.
+
+Fields of the fixed headers below and beside TCP and UDP are gathered as columns. What lies deeper
+(names in DNS, tunnels, damaged packets) is dissected row by row, only where it can be.
+
+>>> from portulan.wire import IPv4, TCP, UDP, Frames
+>>> frames = Frames.of([(IPv4(dst="10.9.0.2") / each).pack() for each in (TCP(dport=80), UDP())],
+...                    link_type=101)
+>>> found = columns(frames, ["ip.dst", "tcp.dport"])
+>>> found["tcp.dport"].tolist(), text("ip.dst", found["ip.dst"][0])
+([80, None], '10.9.0.2')
+"""
+
+# ruff: noqa: ANN401 - columns hold what their fields are: numbers, texts, lists.
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from functools import cached_property
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from portulan.errors import UsageError
+from portulan.wire.address import Address, Ip6
+from portulan.wire.dissect import Dissection, dissect
+from portulan.wire.ethernet import LENGTH_MAX, EtherType
+from portulan.wire.frames import Frames, LinkType
+from portulan.wire.header import (
+    ANYWHERE,
+    BY_ETHERTYPE,
+    BY_LINK,
+    BY_PORT,
+    BY_PROTOCOL,
+    Header,
+    fields,
+    headers,
+    told_fields,
+)
+from portulan.wire.inside import Told
+from portulan.wire.ipv4 import IpProtocol
+from portulan.wire.layout import Field
+from portulan.wire.locate import Defect, Located, locate
+
+Masked: TypeAlias = "np.ma.MaskedArray[Any, Any]"
+Index: TypeAlias = NDArray[np.int64]
+
+_FRAME = {
+    "frame.number": Told("place in its capture, from 1", int),
+    "frame.time_ns": Told("when it passed, in Unix time", int, "ns"),
+    "frame.length": Told("octets on the wire", int, "bytes"),
+    "frame.captured": Told("octets that were kept", int, "bytes"),
+    "frame.protocols": Told("names of its headers, outermost first"),
+    "frame.defect": Told("what its headers promise and its octets do not hold"),
+}
+_TAGS = (EtherType.VLAN, EtherType.SERVICE_VLAN, 0x9100)
+_TUNNELS = (
+    IpProtocol.IPV4, IpProtocol.IPV6, 47, IpProtocol.AH, 137,
+    IpProtocol.HOPOPT, IpProtocol.ROUTING, IpProtocol.FRAGMENT, IpProtocol.DESTINATION,
+)
+"""Protocols behind which lower headers may come; IPv6's extensions also where they don't belong."""
+_FIXED = {
+    "tcp": IpProtocol.TCP, "udp": IpProtocol.UDP, "icmp": IpProtocol.ICMP,
+    "icmpv6": IpProtocol.ICMPV6,
+}
+_LEAVES = (EtherType.ARP, 0x88CC)
+"""Ethertypes behind which no other header of ours can come."""
+
+
+def known_fields() -> dict[str, Field | Told]:
+    """Return every field that a column may be made of, by name."""
+    return {**_FRAME, **fields(), **told_fields()}
+
+
+def check_names(names: Iterable[str]) -> None:
+    """Raise `UsageError` for the first name that is no field."""
+    known = known_fields()
+    for name in names:
+        if name not in known:
+            near = get_close_matches(name, known, 3) or sorted(
+                each for each in known if each.startswith(f"{name.split('.', 1)[0]}."))
+            hint = f"near: {', '.join(near[:12])}" if near else f"such as {', '.join(_FRAME)}"
+            raise UsageError("no such field", text=name, hint=hint)
+
+
+def columns(frames: Frames, names: Sequence[str], *, first: int = 1) -> dict[str, Masked]:
+    """Return one masked array a name, one value a frame; `first` numbers the first frame.
+
+    Numbers are unsigned integers, IPv6 addresses `Ip6` objects, texts and lists objects.
+    Raises `UsageError` for a name that is no field.
+    """
+    check_names(names)
+    batch = _Batch(frames, np.arange(first, first + len(frames), dtype=np.int64))
+    return {name: batch.column(name) for name in names}
+
+
+def numbered(frames: Frames, names: Sequence[str], numbers: Index) -> dict[str, Masked]:
+    """Return columns of frames that have numbers of their own, as those a filter left."""
+    check_names(names)
+    batch = _Batch(frames, numbers)
+    return {name: batch.column(name) for name in names}
+
+
+def text(name: str, value: Any) -> str | int | list[Any] | None:
+    """Return a column's value as JSON has it: addresses as text, flags as numbers."""
+    if value is None or value is np.ma.masked:
+        return None
+    if isinstance(value, str | list):
+        return value
+    found = fields().get(name)
+    if found is None or found.wire.decode is None:
+        return int(value)
+    return plain(found.wire.decode(int(value)))
+
+
+def plain(value: Any) -> str | int | list[Any]:
+    """Return a scalar as JSON has it: addresses as text, flags as numbers."""
+    if isinstance(value, str | list):
+        return value
+    return str(value) if isinstance(value, Address) else int(value)
+
+
+def dtype_of(name: str) -> np.dtype[Any]:
+    """Return the type of a column's values."""
+    known = known_fields()[name]
+    if isinstance(known, Told):
+        return np.dtype(np.int64 if known.kind is int else object)
+    return np.dtype(object) if known.bits > 64 else known.spans[0].native
+
+
+@dataclass
+class _Batch:
+    """What several columns of one batch share."""
+
+    frames: Frames
+    numbers: Index
+    _dissected: dict[int, Dissection] = field(default_factory=dict)
+
+    @cached_property
+    def located(self) -> Located:
+        return locate(self.frames)
+
+    @cached_property
+    def doubtful(self) -> NDArray[np.bool_]:
+        """Rows that only a dissection can tell about: damaged ones and tunnels."""
+        at = self.located
+        ethertype = at.ethertype
+        known = np.isin(ethertype, sorted(set(BY_ETHERTYPE) - set(_LEAVES)))
+        deep = known | (ethertype <= LENGTH_MAX)
+        not_ip = at.defect == Defect.NOT_IP
+        if self.frames.link_type not in (LinkType.ETHERNET, LinkType.LINUX_SLL,
+                                         LinkType.LINUX_SLL2):
+            deep |= True
+        tunnel = np.isin(at.protocol, _TUNNELS) & (at.family != 0)
+        damaged = (at.defect != Defect.NONE) & ~not_ip
+        found: NDArray[np.bool_] = damaged | (not_ip & deep) | tunnel | self._tunnel_ports()
+        return found
+
+    def _tunnel_ports(self) -> NDArray[np.bool_]:
+        ports = [port for (_, port), header in BY_PORT.items() if header.tunnel]
+        found: NDArray[np.bool_] = np.isin(self._sport, ports) | np.isin(self._dport, ports)
+        return found
+
+    @cached_property
+    def _sport(self) -> Index:
+        return self._ports(0)
+
+    @cached_property
+    def _dport(self) -> Index:
+        return self._ports(2)
+
+    def _ports(self, at: int) -> Index:
+        """Return one of the ports of TCP and UDP, -1 elsewhere."""
+        located, buffer = self.located, self.frames.buffer
+        rows = np.concatenate([located.of(IpProtocol.TCP), located.of(IpProtocol.UDP)])
+        start = located.transport_offset[rows] + at
+        found = np.full(len(self.frames), -1, np.int64)
+        found[rows] = buffer[start].astype(np.int64) << 8 | buffer[start + 1]
+        return found
+
+    def column(self, name: str) -> Masked:
+        """Return a column by its name."""
+        layer, _, attr = name.partition(".")
+        if layer == "frame":
+            return self._frame(name)
+        header = headers()[layer]
+        if attr in header.layout.by_name:
+            places = self._places(layer)
+            if places is not None:
+                return self._gathered(header, attr, places)
+        return self._told(name, self._candidates(header))
+
+    def _frame(self, name: str) -> Masked:
+        frames = self.frames
+        simple = {
+            "frame.number": self.numbers, "frame.time_ns": frames.time_ns,
+            "frame.length": frames.wire_length, "frame.captured": frames.length,
+        }
+        if name in simple:
+            return np.ma.masked_array(simple[name], np.zeros(len(frames), np.bool_))
+        attr = name.partition(".")[2]
+        values = [getattr(self._dissect(row), attr) for row in range(len(frames))]
+        return _objects(values, [not value for value in values])
+
+    def _places(self, layer: str) -> tuple[Index, Index, Index] | None:
+        """Return (rows that have a header, where, rows to be dissected); None if all must be."""
+        frames, kind = self.frames, self.frames.link_type
+        first = BY_LINK.get(kind)
+        if first is not None and first.layer == layer and layer not in ("ip", "ip6"):
+            rows = np.flatnonzero(frames.length >= first.size)
+            return rows, frames.offset[rows], np.empty(0, np.int64)
+        if layer == "vlan" and kind == LinkType.ETHERNET:
+            return self._tagged()
+        at, network = self.located, self.located.network_offset
+        sound = at.defect == Defect.NONE
+        if layer in ("ip", "ip6"):
+            there = sound & (at.family == (4 if layer == "ip" else 6))
+            where = network
+        elif layer == "arp":
+            end = frames.offset + frames.length
+            there = (at.ethertype == EtherType.ARP) & (network + 28 <= end)
+            there &= at.defect == Defect.NOT_IP
+            where = network
+        elif layer in _FIXED:
+            there = np.zeros(len(frames), np.bool_)
+            there[at.of(_FIXED[layer])] = True
+            where = at.transport_offset
+        else:
+            return None
+        rows = np.flatnonzero(there)
+        return rows, where[rows], np.flatnonzero(self.doubtful & ~there)
+
+    def _tagged(self) -> tuple[Index, Index, Index]:
+        """Return the rows whose first header behind Ethernet is a tag; deeper ones are doubtful."""
+        frames = self.frames
+        long = np.flatnonzero(frames.length >= 18)
+        start = frames.offset[long] + 12
+        ethertype = frames.buffer[start].astype(np.int64) << 8 | frames.buffer[start + 1]
+        tagged = np.isin(ethertype, _TAGS)
+        rows = long[tagged]
+        rest = self.doubtful.copy()
+        rest[rows] = False
+        return rows, frames.offset[rows] + 14, np.flatnonzero(rest)
+
+    def _gathered(
+        self, header: type[Header], attr: str, places: tuple[Index, Index, Index]
+    ) -> Masked:
+        rows, where, rest = places
+        known = header.layout.by_name[attr]
+        name = known.name
+        values = np.zeros(len(self.frames), dtype_of(name))
+        mask = np.ones(len(self.frames), np.bool_)
+        if len(rows):
+            gathered = header.gather(self.frames.buffer, where)
+            if known.bits > 64:
+                hi, lo = (getattr(gathered, f"{attr}_{half}") for half in ("hi", "lo"))
+                values[rows] = _addresses(hi, lo)
+            else:
+                values[rows] = getattr(gathered, attr)
+            mask[rows] = False
+        self._fill(name, rest, values, mask)
+        return np.ma.masked_array(values, mask)
+
+    def _candidates(self, header: type[Header]) -> Index:
+        """Return the rows that may hold a header of which only a dissection can tell."""
+        at = self.located
+        may = self.doubtful.copy()
+        ports = [
+            port for (_, port), each in BY_PORT.items() if each is header or _leads(each, header)
+        ]
+        may |= np.isin(self._sport, ports) | np.isin(self._dport, ports)
+        if header in ANYWHERE:
+            may |= (at.protocol == IpProtocol.TCP) & (at.payload_offset < at.payload_end)
+        may |= np.isin(at.protocol, [n for n, each in BY_PROTOCOL.items() if each is header])
+        may |= np.isin(at.ethertype, [n for n, each in BY_ETHERTYPE.items() if each is header])
+        linked = BY_LINK.get(self.frames.link_type) is header
+        extension = header.protocol_number is not None or header.layer == "nd"
+        if linked or extension:
+            may |= linked | (at.family == 6)
+        return np.flatnonzero(may)
+
+    def _told(self, name: str, rows: Index) -> Masked:
+        values = np.zeros(len(self.frames), dtype_of(name))
+        mask = np.ones(len(self.frames), np.bool_)
+        self._fill(name, rows, values, mask)
+        return np.ma.masked_array(values, mask)
+
+    def _fill(
+        self, name: str, rows: Index, values: NDArray[Any], mask: NDArray[np.bool_]
+    ) -> None:
+        """Put what a dissection of rows finds into a column."""
+        for row in rows.tolist():
+            value: Any = self._dissect(row).get(name)
+            if value is not None:
+                values[row] = value
+                mask[row] = False
+
+    def _dissect(self, row: int) -> Dissection:
+        found = self._dissected.get(row)
+        if found is None:
+            found = self._dissected[row] = dissect(self.frames[row], self.frames.link_type)
+        return found
+
+
+def _addresses(hi: NDArray[np.uint64], lo: NDArray[np.uint64]) -> NDArray[Any]:
+    """Return addresses as objects; each distinct one is made once, as there are few of them."""
+    order = np.lexsort((lo, hi))
+    high, low = hi[order], lo[order]
+    begins = np.concatenate([[True], (high[1:] != high[:-1]) | (low[1:] != low[:-1])])
+    distinct = np.empty(int(begins.sum()), object)
+    distinct[:] = list(map(Ip6.join, high[begins].tolist(), low[begins].tolist()))
+    found = np.empty(len(hi), object)
+    found[order] = distinct[np.cumsum(begins) - 1]
+    return found
+
+
+def _leads(outer: type[Header], header: type[Header]) -> bool:
+    """Say whether a header of a port may be followed by another that has no port of its own."""
+    return outer.layer == "dns_tcp" and header.layer == "dns"
+
+
+def _objects(values: list[Any], mask: list[bool]) -> Masked:
+    found = np.empty(len(values), object)
+    found[:] = values
+    return np.ma.masked_array(found, np.array(mask, np.bool_))
