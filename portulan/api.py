@@ -162,11 +162,13 @@ class Scan:
         Raises `DiskError` when the disk does not take them any more: what was kept stays readable.
         """
         steps = self._job.steps()
-        if self._keeper:
-            # While the kernel sends, the interpreter is idle: time to load what the end needs.
-            threading.Thread(target=warm, name="portulan-warm").start()
+        warm_up = threading.Thread(target=warm, name="portulan-warm")
         try:
             for step in steps:
+                if self._keeper and step.answers and not warm_up.ident:
+                    # While the kernel sends, the interpreter is idle: time to load what writes
+                    # the tables at the end.
+                    warm_up.start()
                 lines = self._keeper.keep(step) if self._keeper else encode_lines(step.events)
                 self.events += step.events
                 yield Shown(step.events, lines, step.progress)
