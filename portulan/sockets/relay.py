@@ -325,7 +325,11 @@ class Relay:
         line.error = error or line.error
         self.lines.pop(line, None)
         if self._record is not None:
-            self._record(line.event(why, self._loop.time()))
+            try:
+                self._record(line.event(why, self._loop.time()))
+            except Exception as error:  # a full disk, say: the sockets must be closed all the same
+                self._loop.call_exception_handler(
+                    {"message": "a connection could not be recorded", "exception": error})
         if not self._listening and not self._loop.is_closed():
             self._loop.call_soon(self._resume)
 

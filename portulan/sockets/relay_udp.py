@@ -258,7 +258,11 @@ class DatagramRelay:
         """Note the end of a flow."""
         self.lines.pop(line, None)
         if self._record is not None:
-            self._record(line.event(why, self._loop.time()))
+            try:
+                self._record(line.event(why, self._loop.time()))
+            except Exception as error:  # a full disk, say: the socket must be closed all the same
+                self._loop.call_exception_handler(
+                    {"message": "a flow could not be recorded", "exception": error})
 
     # -- taking datagrams ------------------------------------------------------------------------
 
