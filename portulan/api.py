@@ -189,6 +189,8 @@ class Keeper:
     journal: Journal
     events: list[AnyEvent] = field(default_factory=list)
     times: int = 0
+    damage: list[str] = field(default_factory=list)
+    """What is wrong with the files of an earlier run, one sentence each."""
     _logs: dict[str, ProgressLog] = field(default_factory=dict)
     _marks: dict[str, Mark] = field(default_factory=dict)
     _evidence: PcapngWriter | None = None
@@ -216,16 +218,20 @@ class Keeper:
             # A kill between the plan and the first event leaves no journal.
             begun = folder.journal.exists()
             journal = (Journal.reopen if begun else Journal.create)(folder.journal)
-            events, _ = read_events(folder.journal)
+            events, damage = read_events(folder.journal)
             ended = [event.reason for event in events if isinstance(event, End)]
             if ended and ended[-1] == "done":
+                _end_tables(folder, events)
                 raise UsageError("this scan is complete", text=folder.id, where="--resume",
                                  hint=f"see it with: portulan charts show {folder.id}")
         except BaseException:
             lock.release()
             raise
         runs = sum(isinstance(event, Run) for event in events)
-        return cls(folder, lock, journal, events, max(runs - 1, 0)), request
+        keeper = cls(folder, lock, journal, events, max(runs - 1, 0))
+        keeper.damage = [str(each) for each in damage]
+        keeper.damage += _check_evidence(folder.evidence)
+        return keeper, request
 
     # -- evidence --------------------------------------------------------------------------
 
@@ -341,6 +347,29 @@ class Keeper:
         with contextlib.suppress(DiskError, OSError):
             self.close_files()
         self.lock.release()
+
+
+def _end_tables(folder: ChartFolder, events: list[AnyEvent]) -> None:
+    """Write the tables of a run that was killed between its end and its tables."""
+    missing = {table: path for table, path in parquet_files(folder).items() if not path.exists()}
+    if missing:
+        write_parquet(Findings.of(events), missing)
+
+
+def _check_evidence(path: Path) -> list[str]:
+    """Set evidence aside that is damaged before its end: a new file goes on with the numbers."""
+    from portulan.link.pcapng_writer import PcapngWriter
+    from portulan.wire.frames import LinkType
+
+    if not path.exists():
+        return []
+    try:
+        PcapngWriter.reopen(path, link_type=LinkType.ETHERNET).close()
+    except (DamageError, UsageError) as error:
+        aside = path.with_name("evidence-damaged.pcapng")
+        path.replace(aside)
+        return [f"{error}; set aside as {aside.name}"]
+    return []
 
 
 def _digest(phase: Phase) -> bytes:

@@ -74,7 +74,10 @@ class Job:
         )
 
     def _notes(self) -> list[AnyEvent]:
-        return [Note(addr="", text=text, level="warning") for text in self._plan.notes]
+        damage = self._memory.damage if self._memory else ()
+        return [
+            Note(addr="", text=text, level="warning") for text in (*self._plan.notes, *damage)
+        ]
 
     def _end(self, reason: EndReason, error: str = "") -> End:
         tally = self._tally

@@ -67,6 +67,11 @@ class Memory(Protocol):
         """How often the run was taken up before."""
         ...
 
+    @property
+    def damage(self) -> Sequence[str]:
+        """What is wrong with the files of the earlier run, one sentence each."""
+        ...
+
     def recall(self, phase: Phase) -> Known | None:
         """Return what is known of a phase, None if nothing is."""
         ...
