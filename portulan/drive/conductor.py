@@ -261,8 +261,9 @@ def _open(name: str, ethernet: bool, family: int, kind: Kind) -> Link:
 
 
 def _work(make: Callable[[Report], Runner], news: News) -> None:
-    runner = make(news.put)
+    runner: Runner | None = None
     try:
+        runner = make(news.put)
         runner.run()
     except BaseException as error:  # handed to the caller's thread, whatever it is
         news.put(error)
@@ -270,7 +271,8 @@ def _work(make: Callable[[Report], Runner], news: News) -> None:
         news.put(None)
     finally:
         # The kernel takes some 50 ms to take a ring down: nobody has to wait for that.
-        runner.close()
+        if runner is not None:
+            runner.close()
 
 
 def _batches(news: News) -> Iterator[list[Found]]:

@@ -149,9 +149,17 @@ class Findings:
         replies = found.frames.take(answers.row).compact()
         # A reply cannot be older than its probe; the probe's time is interpolated in its batch.
         sent = np.minimum(found.sent_ns[rows], replies.time_ns - 1)
-        probes = _rebuild(self._kind, answers, sent, found.frames.link_type)
+        probes, proven = _rebuild(self._kind, answers, sent, found.frames.link_type)
+        if not len(proven):
+            return [[] for _ in range(len(answers))]
+        if len(proven) < len(answers):
+            replies = replies.take(proven)
         first = self._evidence.write(_interleave(probes, replies), found.interface)
-        return [[number, number + 1] for number in range(first, first + 2 * len(answers), 2)]
+        numbers = [[number, number + 1] for number in range(first, first + 2 * len(proven), 2)]
+        if len(proven) == len(answers):
+            return numbers
+        told = dict(zip(proven.tolist(), numbers, strict=True))
+        return [told.get(row, []) for row in range(len(answers))]
 
     # -- at the end ------------------------------------------------------------------------
 
@@ -259,18 +267,26 @@ class Findings:
 
 def _rebuild(
     kind: Kind, answers: Answers, sent_ns: NDArray[np.int64], link_type: int
-) -> Frames:
-    """Return the probes' frames as they left, in the order of the answers."""
+) -> tuple[Frames, NDArray[np.int64]]:
+    """Return the probes' frames as they left, and the rows of the answers they belong to.
+
+    Left out are those of another link type than the replies': where the way back is another than
+    the way out (a tunnel beside Ethernet), the two do not fit one block of evidence.
+    """
     parts: list[Frames] = []
     order: list[NDArray[np.int64]] = []
     for try_no in np.unique(answers.try_no).tolist():
         rows = np.flatnonzero(answers.try_no == try_no)
         for out in kind.build(answers.index[rows], try_no):
-            at = rows[out.at]
-            parts.append(Frames.uniform(out.rows, sent_ns[at], out.link_type))
-            order.append(at)
-    frames = Frames.concat(parts)
-    return frames.take(np.argsort(np.concatenate(order), kind="stable"))
+            if out.link_type == link_type:
+                at = rows[out.at]
+                parts.append(Frames.uniform(out.rows, sent_ns[at], out.link_type))
+                order.append(at)
+    if not parts:
+        return Frames.empty(link_type), np.empty(0, np.int64)
+    places = np.concatenate(order)
+    sorting = np.argsort(places, kind="stable")
+    return Frames.concat(parts).take(sorting), places[sorting]
 
 
 def _interleave(probes: Frames, replies: Frames) -> Frames:
