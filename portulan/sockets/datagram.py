@@ -9,7 +9,7 @@ import socket
 import struct
 from typing import Any, Final, TypeAlias
 
-from portulan.sockets.endpoint import LOOPBACK, Endpoint
+from portulan.sockets.endpoint import EVERYWHERE, LOOPBACK, Endpoint
 from portulan.sockets.lookup import Found
 from portulan.sockets.stream import Waits, address_name, socket_name
 
@@ -118,7 +118,7 @@ def bind_datagram_socket(end: Endpoint, family: int, address: Address) -> Datagr
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, bool(end.options.join))
         if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, end.host != "*")
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, end.host != EVERYWHERE)
         shape(sock, end)
         sock.bind(address)
         for group in end.options.join:
@@ -134,7 +134,12 @@ def bind_host(end: Endpoint) -> str:
     groups = end.options.join
     if not groups or end.host != LOOPBACK:
         return end.host
-    return groups[0] if len(groups) == 1 else "*"
+    if len(groups) > 1:
+        return EVERYWHERE
+    if not _of_one_link(groups[0]):
+        return groups[0]
+    # The address of a group of one link says nothing without its link (RFC 4291 section 2.5.6).
+    return f"{groups[0]}%{end.options.interface}" if end.options.interface else "::"
 
 
 def shape(sock: socket.socket, end: Endpoint) -> None:
@@ -182,6 +187,11 @@ def interface_index(name: str) -> int:
         return socket.if_nametoindex(name)
     except OSError:
         raise OSError(errno.ENODEV, os.strerror(errno.ENODEV)) from None
+
+
+def _of_one_link(group: str) -> bool:
+    address = ipaddress.ip_address(group)
+    return address.version == 6 and address.packed[1] & 0x0F <= 2
 
 
 def _is_group(host: str) -> bool:

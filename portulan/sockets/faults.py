@@ -118,6 +118,6 @@ def tls_words(error: ssl.SSLError) -> tuple[str, str]:
         return f"wrong certificate: {reason}", _CERTIFICATE_HINTS.get(error.verify_code, "")
     if isinstance(error, ssl.SSLEOFError):
         return _TLS_REASONS["UNEXPECTED_EOF_WHILE_READING"]
-    name = error.reason or ""
+    name = getattr(error, "reason", "") or ""
     plain = name.replace("_", " ").lower() or printable(str(error))
     return _TLS_REASONS.get(name, (f"TLS failed: {plain}", ""))

@@ -42,8 +42,6 @@ async def lookup(host: str, port: int, *, kind: int = socket.SOCK_STREAM, passiv
             found = _ask(host, port, kind, flags)
         except OSError as error:
             fault = error
-        except UnicodeError:
-            fault = socket.gaierror(socket.EAI_NONAME, "not a name")
         try:
             loop.call_soon_threadsafe(tell, found, fault)
         except RuntimeError:
@@ -54,7 +52,10 @@ async def lookup(host: str, port: int, *, kind: int = socket.SOCK_STREAM, passiv
 
 
 def _ask(host: str, port: int, kind: int, flags: int) -> list[Found]:
-    answers = socket.getaddrinfo(host, port, type=kind, flags=flags)
+    try:
+        answers = socket.getaddrinfo(host, port, type=kind, flags=flags)
+    except UnicodeError:  # IDNA: an empty label, one too long, or letters that no name has
+        raise socket.gaierror(socket.EAI_NONAME, "not a name") from None
     found: list[Found] = [(int(family), cast("SocketAddress", address))
                           for family, _, _, _, address in answers]
     return list(dict.fromkeys(found))

@@ -112,7 +112,7 @@ class Room:
             await delivering
         except OSError as error:
             if member.too_slow:
-                raise ConnectionAbortedError(103, "reads too slowly") from error
+                raise ConnectionAbortedError("it reads too slowly") from error
             raise
         finally:
             del self.members[member]

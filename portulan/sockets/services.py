@@ -33,13 +33,12 @@ async def run_program(stream: Stream, command: str) -> None:
     towards = asyncio.create_task(copy(stream, program))
     try:
         await copy(program, stream)
-    finally:
         towards.cancel()
         await asyncio.gather(towards, return_exceptions=True)
-        try:
-            await program.close()
-        finally:
-            program.abort()
+        await program.close()
+    finally:
+        towards.cancel()
+        program.abort()
 
 
 def caller(stream: Stream) -> Mapping[str, str]:

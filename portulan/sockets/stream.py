@@ -240,7 +240,16 @@ def address_name(name: object) -> str:
     if not isinstance(name, tuple):
         return str(name or "")
     host, port = bare_host(str(name[0])), name[1]
+    if len(name) == 4 and name[3] and "%" not in host:
+        host = f"{host}%{_zone(name[3])}"
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _zone(index: int) -> str:
+    try:
+        return socket.if_indextoname(index)
+    except OSError:
+        return str(index)  # gone meanwhile
 
 
 def bare_host(host: str) -> str:

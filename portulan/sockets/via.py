@@ -68,7 +68,7 @@ async def read_exactly(stream: Stream, count: int) -> bytes:
     while len(data) < count:
         part = await stream.read(count - len(data))
         if not part:
-            raise ConnectionResetError(104, "ended in the middle of its answer")
+            raise ConnectionResetError("it ended in the middle of its answer")
         data += part
     return data
 
@@ -162,6 +162,6 @@ async def _read_head(stream: Stream) -> bytes:
     head = bytearray()
     while not head.endswith(b"\r\n\r\n"):
         if len(head) >= HEAD_MAX:
-            raise ConnectionResetError(104, "endless head")
+            raise ConnectionResetError("its answer has an endless head")
         head += await read_exactly(stream, 1)
     return bytes(head)
