@@ -43,11 +43,14 @@ FILES_PER_CONN: Final = 2
 """Descriptors: the socket and the file."""
 
 ACCEPTS_AT_ONCE: Final = 64
-EXHAUSTED_PAUSE_S: Final = 0.1
+FULL_PAUSE_S: Final = 0.05
+"""Until the next look when there is no room, or no descriptor."""
 TICK_S: Final = 1.0
 """How often deadlines are looked at, and the date is renewed."""
 
 HANDSHAKE_S: Final = 10.0
+HANDSHAKE_AT_LIMIT_S: Final = 1.0
+"""The same where a new client waits for its place."""
 SCRATCH_BYTES: Final = 64 * 1024
 
 Log = Callable[[str, bytes, int, int], None]
@@ -147,7 +150,7 @@ class Server:
         self._hub, self._sockets = hub, sockets
         self._access, self._rate, self._max_conns = access, rate, max_conns
         self._context = context
-        self._starting: set[asyncio.Task[None]] = set()
+        self._starting: dict[asyncio.Task[None], float] = {}
         self._listen()
 
     @property
@@ -170,9 +173,12 @@ class Server:
         self._pause()
         for listener in self._sockets:
             listener.close()
-        for task in self._starting:
+        # One that was cancelled before its first step would never close its socket.
+        await asyncio.sleep(0)
+        starting = list(self._starting)
+        for task in starting:
             task.cancel()
-        await asyncio.gather(*self._starting, return_exceptions=True)
+        await asyncio.gather(*starting, return_exceptions=True)
         self._hub.stop()
         while self._hub.connections:
             await asyncio.sleep(0)
@@ -196,31 +202,46 @@ class Server:
 
     def _accept(self, listener: socket.socket) -> None:
         for _ in range(ACCEPTS_AT_ONCE):
+            if not self._room():
+                self._rest()
+                return
             try:
                 sock, address = listener.accept()
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as error:
                 if error.errno in _EXHAUSTED:
-                    self._exhausted()
+                    self._hub.make_room()
+                    self._rest()
                     return
                 continue  # an error of that connection, which is gone (accept(2))
-            if not self._admits(address) or not self._room():
+            if not self._admits(address):
                 sock.close()
                 continue
             task = self._hub.loop.create_task(self._begin(sock, address_name(address)))
-            self._starting.add(task)
-            task.add_done_callback(self._starting.discard)
+            self._starting[task] = self._hub.now()
+            task.add_done_callback(self._started)
 
-    def _exhausted(self) -> None:
-        """Out of descriptors: free one, and ask again in a moment instead of spinning."""
-        self._hub.make_room()
+    def _started(self, task: asyncio.Task[None]) -> None:
+        self._starting.pop(task, None)
+
+    def _rest(self) -> None:
+        """Leave new clients in the kernel's queue for a moment, instead of spinning."""
         self._pause()
-        self._hub.loop.call_later(EXHAUSTED_PAUSE_S, self._listen)
+        self._hub.loop.call_later(FULL_PAUSE_S, self._listen)
 
     def _room(self) -> bool:
         count = len(self._hub.connections) + len(self._starting)
-        return count < self._max_conns or self._hub.make_room()
+        return count < self._max_conns or self._hub.make_room() or self._end_slow_start()
+
+    def _end_slow_start(self) -> bool:
+        """Give up the TLS handshake that takes longest."""
+        task, since = next(iter(self._starting.items()), (None, 0.0))
+        if task is None or self._hub.now() - since < HANDSHAKE_AT_LIMIT_S:
+            return False
+        self._started(task)
+        task.cancel()
+        return True
 
     def _admits(self, address: tuple[str, int]) -> bool:
         host = bare_host(address[0])
@@ -238,8 +259,6 @@ class Server:
             )
         except OSError:
             sock.close()  # gone, or no TLS: nobody is left to tell
-        except asyncio.CancelledError:
-            sock.close()
 
 
 async def serve(

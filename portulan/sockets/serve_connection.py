@@ -40,6 +40,10 @@ if TYPE_CHECKING:
 AHEAD_MAX_BYTES: Final = 64 * 1024
 """What a client may send ahead of the answers: pipelined requests, or the next piece of a body."""
 
+TURN_MAX: Final = 16
+"""Answers to one client's pipelined requests before others get theirs; without it a few hundred
+clients that send requests without reading kept a new one waiting for half a minute."""
+
 HEAD_S: Final = 10.0
 """For a whole head, however it drips; nginx gives 60, slowloris needs long waits."""
 
@@ -79,7 +83,7 @@ class Connection(asyncio.BufferedProtocol):
 
     __slots__ = (
         "_acked", "_body_bytes", "_body_since", "_buffer", "_eof", "_hub", "_more", "_paused",
-        "_task", "_transport", "_writable", "deadline", "peer", "secure", "state",
+        "_queued", "_task", "_transport", "_writable", "deadline", "peer", "secure", "state",
     )
 
     def __init__(self, hub: Hub, peer: str, *, secure: bool) -> None:
@@ -92,7 +96,7 @@ class Connection(asyncio.BufferedProtocol):
         self._task: asyncio.Task[None] | None = None
         self._more: asyncio.Future[None] | None = None
         self._writable: asyncio.Future[None] | None = None
-        self._paused = self._eof = False
+        self._paused = self._eof = self._queued = False
         self._acked = self._body_bytes = 0
         self._body_since = 0.0
 
@@ -127,7 +131,7 @@ class Connection(asyncio.BufferedProtocol):
                 return
             self.deadline = self._hub.now() + HEAD_S
         self._buffer += data
-        if self.state is State.WAITING and self._writable is None:
+        if self.state is State.WAITING and not self._queued:
             self._advance()
         elif self.state is State.BODY:
             self._wake()
@@ -155,13 +159,16 @@ class Connection(asyncio.BufferedProtocol):
             self._writable = None
         if self.state is State.WAITING:
             self.deadline = self._hub.now() + IDLE_S
-            self._advance()
+            self._take_turn()
 
     # -- requests ----------------------------------------------------------------------------
 
     def _advance(self) -> None:
-        """Answer the requests that are here, one after the other."""
-        while self.state is State.WAITING and self._writable is None:
+        """Answer the requests that are here, one after the other, and let others have turns."""
+        for _ in range(TURN_MAX):
+            if self.state is not State.WAITING or self._writable is not None or (
+                    self._transport.is_closing()):
+                break
             while self._buffer.startswith(b"\r\n"):  # RFC 9112 section 2.2
                 del self._buffer[:2]
             end = self._buffer.find(END_OF_HEAD, 0, HEAD_MAX_BYTES)
@@ -176,7 +183,18 @@ class Connection(asyncio.BufferedProtocol):
             else:
                 self.state = State.BUSY
                 self._task = self._hub.loop.create_task(self._exchange(head))
+        else:
+            self._take_turn()
         self._unpause()
+
+    def _take_turn(self) -> None:
+        if not self._queued:
+            self._queued = True
+            self._hub.loop.call_soon(self._turn)
+
+    def _turn(self) -> None:
+        self._queued = False
+        self._advance()
 
     def _unfinished(self) -> None:
         """See whether a head that is not complete still may become one."""
@@ -306,31 +324,22 @@ class Connection(asyncio.BufferedProtocol):
     ) -> None:
         version = request.version if request else (1, 1)
         body = request is None or request.method != "HEAD"
-        source = response.source
-        if source and request and request.length == 0 and response.length <= BODY_MAX_BYTES:
-            parts = await self._small(response) if body else []
+        if response.length <= BODY_MAX_BYTES:
+            content = _content(response) if body else b""
             data = head_bytes(response, date=self._hub.date, keep_alive=keep_alive,
                               version=version)
-            before, _, after = data.partition(self._hub.date)
-            kept = Kept(before, after + b"".join(parts), source, keep_alive, response.status,
-                        response.length)
-            self._hub.answers.put(head, kept)
-            self._transport.write(data + b"".join(parts))
+            if response.source and request and request.length == 0:
+                before, _, after = data.partition(self._hub.date)
+                self._hub.answers.put(head, Kept(
+                    before, after + content, response.source, keep_alive, response.status,
+                    response.length))
+            self._transport.write(data + content)
         else:
             self._watch()
             self._write_head(response, keep_alive=keep_alive, version=version, body=False)
             for part in response.parts if body else []:
                 await self._send_part(part, response.file)
         await self._drain()
-
-    async def _small(self, response: Response) -> list[bytes]:
-        parts = [
-            part if isinstance(part, bytes) else os.pread(response.file, part.length, part.offset)
-            for part in response.parts
-        ]
-        if sum(map(len, parts)) != response.length:
-            raise ConnectionAbortedError  # the file shrank between two looks
-        return parts
 
     def _write_head(
         self, response: Response, *, keep_alive: bool, version: tuple[int, int], body: bool
@@ -444,6 +453,17 @@ class Connection(asyncio.BufferedProtocol):
             return int(struct.unpack_from("=Q", info, ACKED_OFFSET)[0])
         except (OSError, struct.error):
             return 0  # closed already, or an old kernel: counts as no progress
+
+
+def _content(response: Response) -> bytes:
+    """Return a small body; raises ConnectionAbortedError if the file shrank between two looks."""
+    content = b"".join(
+        part if isinstance(part, bytes) else os.pread(response.file, part.length, part.offset)
+        for part in response.parts
+    )
+    if len(content) != response.length:
+        raise ConnectionAbortedError
+    return content
 
 
 class Body:

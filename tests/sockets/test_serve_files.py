@@ -213,9 +213,9 @@ def test_put_replaces_where_that_was_asked_for(tmp_path: Path) -> None:
         tag = get(server, "/old").headers["etag"].removeprefix("W/")
         assert get(server, "/old", 'If-Match: "no"', method="PUT", body=b"x").status == 412
         assert get(server, "/old", "If-None-Match: *", method="PUT", body=b"x").status == 412
-        assert get(server, "/old", method="PUT", body=b"new").status == 204
+        assert get(server, "/old", method="PUT", body=b"newer").status == 204
         assert get(server, "/old").headers["etag"].removeprefix("W/") != tag
-    assert (tmp_path / "old").read_text() == "new"
+    assert (tmp_path / "old").read_text() == "newer"
 
 
 def test_form_stores_its_files_and_leads_back(box: tuple[Running, Path]) -> None:
