@@ -49,9 +49,11 @@ def test_firewalls_are_told_by_their_manner(make_lab, method):  # noqa: F811
     assert not differences(found.ports, wanted)
     reasons = {(e["addr"], e["port"]): e["reason"] for e in found.of("port")}
     if method == "-sS":
-        assert reasons["10.81.0.10", 50] == "admin-prohibited"
-        assert reasons["10.81.0.10", 150] == "host-unreach"
-        assert reasons["10.81.0.10", 250] == "port-unreach"
+        # Linux sends so many ICMP errors a second and no more (icmp_msgs_per_sec): some stay
+        # silent, none says another word.
+        for first, word in ((1, "admin-prohibited"), (101, "host-unreach"), (201, "port-unreach")):
+            told = {reasons["10.81.0.10", port] for port in range(first, first + 100)}
+            assert word in told <= {word, "no-response"}
         assert reasons["10.81.0.9", 50] == "reset"
         assert reasons["10.81.0.8", 50] == "no-response"
 
