@@ -6,10 +6,10 @@ import contextlib
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import rich_click as click
 from click import get_current_context
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from portulan.record import AnyEvent
 
 METHODS: Final[dict[str, Method]] = {"S": "syn", "T": "connect", "n": "ping"}
+#: Options that say how to show a scan, not what it does: they go with `--resume`.
+SHOWING: Final = frozenset({"resume", "as_json", "only_open", "outputs", "no_reverse"})
 #: Signals that end a scan with what is known.
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -151,13 +153,20 @@ class Options:
             raise UsageError("-4 and -6 leave nothing", hint="give one of them")
         if self.kind == "n" and self.ping:
             raise UsageError("-sn asks who is up, -Pn says not to ask", hint="give one of them")
-        if self.resume and (self.targets or self.lists):
-            raise UsageError("a resumed scan has its targets", where="--resume",
-                             hint="leave them out")
-        if self.resume and self.no_keep:
-            raise UsageError("what is resumed is kept", where="--no-keep", hint="leave it out")
+        if self.resume:
+            self._check_resume()
         for output in self.outputs:
             _check_output(output, kept=not self.no_keep)
+
+    def _check_resume(self) -> None:
+        """Refuse what the kept plan says already: it would be ignored."""
+        again = Options(resume=self.resume)
+        for each in fields(self):
+            if each.name in SHOWING or getattr(self, each.name) == getattr(again, each.name):
+                continue
+            name = each.name.replace("_", "-")
+            raise UsageError(f"a resumed scan keeps to its plan, {name} included",
+                             where="--resume", hint="leave it out")
 
     def request(self) -> Request:
         """Return what is asked for, files read."""
@@ -365,6 +374,8 @@ class _Show:
         from portulan.render.terminal import lines
 
         console = Console(highlight=False)
+        # Rich would leave with code 1 when `| head` has enough; `main` knows better.
+        console.on_broken_pipe = _broken_pipe  # type: ignore[method-assign]
         folder = self._scan.folder
         chart = str(folder.path) if folder else ""
         unicode = (console.encoding or "").lower().startswith("utf")
@@ -380,6 +391,10 @@ class _Show:
         """Write the files asked for."""
         for output in self._options.outputs:
             _write_output(output, self._scan, self._events())
+
+
+def _broken_pipe() -> NoReturn:
+    raise BrokenPipeError
 
 
 def _is_shown(event: AnyEvent) -> bool:
