@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from .api import open_chart, scan, scan_events
+    from .api import open_chart, read, scan, scan_events
     from .store.chart import Chart
 
-__all__ = ["Chart", "__version__", "open_chart", "scan", "scan_events"]
+__all__ = ["Chart", "__version__", "open_chart", "read", "scan", "scan_events"]
 
 
 class _Package(ModuleType):

@@ -14,7 +14,7 @@ import threading
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, BinaryIO, Unpack
 
 import msgspec
 import numpy as np
@@ -46,6 +46,7 @@ from portulan.store.tables import parquet_files, warm, write_parquet
 if TYPE_CHECKING:
     from typing import TypedDict
 
+    from portulan.drive.capture import Capture
     from portulan.drive.request import Method
     from portulan.link.pcapng_writer import PcapngWriter
     from portulan.wire.frames import Frames
@@ -456,6 +457,17 @@ async def scan_events(
     finally:
         under_way.stop()
         await asyncio.to_thread(thread.join)
+
+
+def read(origin: str | Path | BinaryIO) -> Capture:
+    """Open a capture file (pcap or pcapng, plain, gzip or xz) by path or file; `-` is stdin.
+
+    Raises `UsageError` if it cannot be read or is no capture. Damage further on is data: see
+    `Capture.damage`.
+    """
+    from portulan.drive.capture import Capture
+
+    return Capture(origin)
 
 
 def open_chart(which: str | Path = "last") -> Chart:

@@ -24,6 +24,7 @@ VERBS: Final = {
     "scan": "Find hosts that are up and their ports' states, and keep the proof.",
     "connect": "Speak to an endpoint: TCP, TLS, UDP, Unix sockets, through proxies.",
     "listen": "Wait for clients: talk, echo, chat, pass on, or run a program for each.",
+    "read": "Read a capture file: lines, fields, JSON, columns, or another capture.",
     "charts": "List, show and remove kept results.",
     "relay": "Connect whoever connects here to somewhere else: TCP, UDP, Unix, TLS.",
     "info": "Show this machine's network and rights; explain an address or a port.",

@@ -108,12 +108,26 @@ def text(name: str, value: Any) -> str | int | list[Any] | None:
     """Return a column's value as JSON has it: addresses as text, flags as numbers."""
     if value is None or value is np.ma.masked:
         return None
-    if isinstance(value, str | list):
-        return value
+    if isinstance(value, str | list | Address):
+        return plain(value)
     found = fields().get(name)
     if found is None or found.wire.decode is None:
         return int(value)
     return plain(found.wire.decode(int(value)))
+
+
+def texts(name: str, column: Masked) -> list[Any]:
+    """Return a whole column as JSON has it, None where a packet has no such field."""
+    found = fields().get(name)
+    mask = np.ma.getmaskarray(column)
+    values: list[Any] = column.data.tolist()
+    if found is not None and found.bits >= 32 and found.wire.decode is not None:
+        # Few addresses come in many packets: each is written out once.
+        written = {value: text(name, value) for value in set(values)}
+        values = [written[value] for value in values]
+    for row in np.flatnonzero(mask).tolist():
+        values[row] = None
+    return values
 
 
 def plain(value: Any) -> str | int | list[Any]:

@@ -55,7 +55,7 @@ def test_no_frames_make_empty_columns():
 
 
 def test_unknown_field_names_near_ones():
-    with pytest.raises(UsageError, match="tcp.dport"):
+    with pytest.raises(UsageError, match=r"tcp\.dport"):
         columns(wire.Frames.empty(), ["tcp.dprt"])
 
 
