@@ -43,11 +43,12 @@ class FlowTable(Generic[F]):
     """Flows by client, the longest silent first; sans-I/O: `now` is an argument [s].
 
     >>> table = FlowTable(limit=2)
-    >>> table.add("a", 1, now=0.0), table.add("b", 2, now=1.0), table.answered("a", now=2.0)
-    ([], [], None)
-    >>> table.add("c", 3, now=3.0)          # b was never answered: it gives way
+    >>> table.add("a", 1, now=0.0), table.add("b", 2, now=1.0)
+    ([], [])
+    >>> table.answered("a", now=2.0)
+    >>> table.add("c", 3, now=4.0)          # b was never answered: it gives way
     [2]
-    >>> table.expired(now=5.0, idle_s=3.0), len(table)
+    >>> table.expired(now=5.5, idle_s=3.0), len(table)
     ([1], 1)
     """
 
