@@ -172,7 +172,7 @@ def rate(name: str, seconds: float) -> dict[str, float]:
 
 def idle(count: int) -> dict[str, float]:
     """Hold idle connections through our relay; every one is proved to be joined."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     count = min(count, (hard - 100) // 2)
     held: list[socket.socket] = []
@@ -214,7 +214,8 @@ def main() -> None:
         if name != "ncat -c":
             runs = [rate(name, given.seconds) for _ in range(given.repeats)]
             best[name] |= max(runs, key=lambda run: run["per_cpu_s"])
-        print(json.dumps({"relay": name} | {k: round(v, 3) for k, v in best[name].items()}), flush=True)
+        rounded = {key: round(value, 3) for key, value in best[name].items()}
+        print(json.dumps({"relay": name} | rounded), flush=True)
     print(json.dumps({"relay": "portulan, idle"}
                      | {k: round(v, 3) for k, v in idle(given.idle).items()}))
     ours = best["portulan"]

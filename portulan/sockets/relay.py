@@ -327,9 +327,9 @@ class Relay:
         if self._record is not None:
             try:
                 self._record(line.event(why, self._loop.time()))
-            except Exception as error:  # a full disk, say: the sockets must be closed all the same
+            except Exception as fault:  # a full disk, say: the sockets must be closed all the same
                 self._loop.call_exception_handler(
-                    {"message": "a connection could not be recorded", "exception": error})
+                    {"message": "a connection could not be recorded", "exception": fault})
         if not self._listening and not self._loop.is_closed():
             self._loop.call_soon(self._resume)
 

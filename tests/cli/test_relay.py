@@ -119,7 +119,8 @@ def test_tee_of_a_tls_relay_is_read_in_the_clear_by_tshark(tmp_path):
         pin = process.stderr.readline()
         assert "pin=" in pin
         client = ["openssl", "s_client", "-connect", address, "-quiet", "-no_ign_eof"]
-        subprocess.run(client, input=b"secret words\n", capture_output=True, timeout=20, check=False)
+        subprocess.run(client, input=b"secret words\n", capture_output=True, timeout=20,
+                       check=False)
         process.terminate()
         process.communicate(timeout=10)
     done = subprocess.run(["tshark", "-r", str(path), "-q", "-z", "follow,tcp,ascii,0"],

@@ -123,7 +123,7 @@ async def until(condition, wait_s=5.0) -> None:
         await asyncio.sleep(0.01)
 
 
-# -- half close -----------------------------------------------------------------------------------
+# -- half close ------------------------------------------------------------------------------------
 
 VERSIONS = [None, ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
 
@@ -352,7 +352,7 @@ def test_stop_ends_what_is_under_way_and_leaves_nothing():
     run(scene())
 
 
-# -- who is served -------------------------------------------------------------------------------
+# -- who is served ---------------------------------------------------------------------------------
 
 def test_denied_address_is_turned_away_and_noted():
     async def scene():
@@ -506,7 +506,8 @@ def test_no_descriptors_left_makes_clients_wait_not_fail():
 def test_failing_record_of_one_connection_stops_nobody():
     async def scene():
         heard: list[object] = []
-        asyncio.get_running_loop().set_exception_handler(lambda _, context: heard.append(context))
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: heard.append(context))
 
         class Broken(list):
             def append(self, item):
@@ -523,7 +524,7 @@ def test_failing_record_of_one_connection_stops_nobody():
     run(scene())
 
 
-# -- PROXY protocol ----------------------------------------------------------------------------------
+# -- PROXY protocol --------------------------------------------------------------------------------
 
 @pytest.mark.parametrize(("version", "start"), [(1, b"PROXY TCP4 127.0.0.1 127.0.0.1 "),
                                                 (2, b"\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c")])
@@ -578,7 +579,7 @@ def test_proxy_header_that_may_not_pass_ends_the_connection(rules, sent, closed)
     run(scene())
 
 
-# -- what may not be meant, tee, peers ------------------------------------------------------------------
+# -- what may not be meant, tee, peers -------------------------------------------------------------
 
 @pytest.mark.parametrize(("listen", "target"), [
     ("0", "udp://127.0.0.1:9"), ("udp://0", "127.0.0.1:9"), ("stdio:", "127.0.0.1:9"),

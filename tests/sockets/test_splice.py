@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import random
@@ -51,10 +52,8 @@ def test_every_byte_then_the_end_arrives_in_order(size, tapped):
         left, got, step = memoryview(data), b"", Step.WAIT
         for _ in range(10_000):
             if left:
-                try:
+                with contextlib.suppress(BlockingIOError):
                     left = left[bench.front.send(left):]
-                except BlockingIOError:
-                    pass
                 if not left:
                     bench.front.shutdown(socket.SHUT_WR)
             elif not size and step is Step.WAIT:
@@ -109,10 +108,8 @@ def test_pipe_that_holds_bytes_is_not_relaxed():
     with Bench() as bench:
         sent = 0
         for _ in range(200):
-            try:
+            with contextlib.suppress(BlockingIOError):
                 sent += bench.front.send(bytes(65536))
-            except BlockingIOError:
-                pass
             bench.pump.run()
         assert bench.pump.blocked
         bench.pump.relax()
