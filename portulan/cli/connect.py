@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 if TYPE_CHECKING:
+    from portulan.cli.connect_terminal import LineEditor
     from portulan.sockets.coding import Coder
-    from portulan.sockets.converse import Conversation, Source, Watch
+    from portulan.sockets.converse import Conversation, Sink, Source, Watch
     from portulan.sockets.endpoint import Endpoint
     from portulan.sockets.stream import Stream
 
@@ -193,7 +194,9 @@ def _reader_gone(stream: Stream) -> int:
     return 0
 
 
-def _conversation(given: dict[str, object], editor: Source | None, idle: float) -> Conversation:
+def _conversation(given: dict[str, object], editor: LineEditor | None, idle: float
+                  ) -> Conversation:
+    from portulan.cli.connect_terminal import BesideEditor
     from portulan.sockets.coding import chain, unescape
     from portulan.sockets.converse import Conversation, Text
     from portulan.sockets.pipes import PipeReader, PipeWriter
@@ -204,8 +207,9 @@ def _conversation(given: dict[str, object], editor: Source | None, idle: float) 
         source = Text(unescape(str(given["send"])))
     dump = bool(given["dump"])
     hidden = dump and to_person
+    sink: Sink = _Nothing() if hidden else PipeWriter(1, own=False)
     return Conversation(
-        source, _Nothing() if hidden else PipeWriter(1, own=False),
+        source, BesideEditor(sink, editor) if editor else sink,
         outgoing=chain(_outgoing(given)), incoming=chain(_incoming(given, to_person)), idle=idle,
         half_close=not given["no_eof"], interactive=editor is not None,
         **({"watch": _dumping()} if dump else {}),

@@ -7,6 +7,12 @@ import contextlib
 import sys
 import threading
 from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from portulan.sockets.converse import Sink
+
+CLEAR_LINE: Final = b"\r\x1b[K"
 
 
 class LineEditor:
@@ -34,6 +40,10 @@ class LineEditor:
         self._ended = not line
         return line
 
+    def typed(self) -> bytes:
+        """Return the line that is being written, so that it can be shown again."""
+        return self._buffer().encode("utf-8", "surrogateescape")
+
     def _edit(self) -> None:
         self._asked.wait()
         while True:
@@ -47,6 +57,18 @@ class LineEditor:
                 return  # the loop has ended
             if not line:
                 return
+
+
+class BesideEditor:
+    """Output on the terminal where a line is being written: the line steps aside for it."""
+
+    def __init__(self, sink: Sink, editor: LineEditor) -> None:
+        self._sink, self._editor = sink, editor
+
+    async def write(self, data: bytes) -> None:
+        """Show the peer's bytes, then the unfinished line again."""
+        typed = self._editor.typed()
+        await self._sink.write(CLEAR_LINE + data + typed if typed else data)
 
 
 @contextlib.contextmanager

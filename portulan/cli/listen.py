@@ -13,9 +13,9 @@ import rich_click as click
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from portulan.cli.connect_terminal import LineEditor
     from portulan.sockets.acceptor import Acceptor, Handler, Note
     from portulan.sockets.access import AccessList
-    from portulan.sockets.converse import Source
     from portulan.sockets.endpoint import Endpoint
     from portulan.sockets.room import Room
     from portulan.sockets.services import Crowd
@@ -117,7 +117,8 @@ def _plan(endpoint: str, port: str | None, given: dict[str, object]) -> _Plan:
         raise UsageError("a dump shows one client", where="--hex", hint="use it without "
                          f"{f'--{service}' if service else '--keep-open'}")
     allow, deny = _words(given["allow"]), _words(given["deny"])
-    return _Plan(end, service, bool(given["once"]) or not many,
+    once = bool(given["once"]) or not (many or end.is_datagram)
+    return _Plan(end, service, once,
                  _seconds(given, "idle", 0.0), AccessList.of(allow, deny), given)
 
 
@@ -205,7 +206,7 @@ class _Notes:
             _say(f"portulan: {note.peer}: {note.text}" if note.peer else f"portulan: {note.text}")
 
 
-async def _one(plan: _Plan, editor: Source | None) -> int:
+async def _one(plan: _Plan, editor: LineEditor | None) -> int:
     """Talk with the first client; once it is there, new ones are refused."""
     done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
@@ -224,7 +225,7 @@ async def _one(plan: _Plan, editor: Source | None) -> int:
         return await done
 
 
-async def _converse(plan: _Plan, editor: Source | None, stream: Stream) -> int:
+async def _converse(plan: _Plan, editor: LineEditor | None, stream: Stream) -> int:
     from portulan.cli.connect import _conversation, _reader_gone
     from portulan.errors import PeerError
     from portulan.sockets.converse import SinkGone
@@ -244,7 +245,7 @@ async def _converse(plan: _Plan, editor: Source | None, stream: Stream) -> int:
     return EXIT_IDLE
 
 
-async def _many(plan: _Plan, editor: Source | None) -> int:
+async def _many(plan: _Plan, editor: LineEditor | None) -> int:
     """Serve clients, each by the service that was chosen."""
     from portulan.sockets.idle import IdleStream
 
@@ -272,7 +273,7 @@ async def _many(plan: _Plan, editor: Source | None) -> int:
     return 0
 
 
-def _service(plan: _Plan, editor: Source | None) -> tuple[Handler, asyncio.Task[None] | None]:
+def _service(plan: _Plan, editor: LineEditor | None) -> tuple[Handler, asyncio.Task[None] | None]:
     from portulan.sockets.room import Broker, Chat
     from portulan.sockets.services import echo, run_program
 
@@ -289,7 +290,7 @@ def _service(plan: _Plan, editor: Source | None) -> tuple[Handler, asyncio.Task[
     return _gather(plan, editor)
 
 
-def _gather(plan: _Plan, editor: Source | None) -> tuple[Handler, asyncio.Task[None]]:
+def _gather(plan: _Plan, editor: LineEditor | None) -> tuple[Handler, asyncio.Task[None]]:
     """Many clients at our pipes: stdin to all, what they say on stdout."""
     from portulan.cli.connect import _incoming, _outgoing
     from portulan.sockets.coding import chain
@@ -313,7 +314,7 @@ def _gather(plan: _Plan, editor: Source | None) -> tuple[Handler, asyncio.Task[N
     return serve, asyncio.create_task(_speak(room, editor, lambda data: room.say(outgoing(data))))
 
 
-async def _speak(room: Room, editor: Source | None, say: Callable[[bytes], None]) -> None:
+async def _speak(room: Room, editor: LineEditor | None, say: Callable[[bytes], None]) -> None:
     """Say what stdin holds while someone is there to hear it; its end ends nothing."""
     from portulan.sockets.pipes import PipeReader
 
@@ -338,7 +339,7 @@ def _left(plan: _Plan, stream: Stream) -> None:
         _say(f"{stream.peer} has left: {stream.received} bytes received, {stream.sent} sent")
 
 
-async def _datagrams(plan: _Plan, editor: Source | None) -> int:
+async def _datagrams(plan: _Plan, editor: LineEditor | None) -> int:
     """Receive datagrams; what we say goes to all who have sent."""
     from portulan.cli.connect import _outgoing
     from portulan.sockets.acceptor import bind_datagrams

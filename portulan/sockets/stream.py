@@ -262,7 +262,8 @@ async def finish(stream: Stream) -> None:
 
     A close with bytes unread makes the kernel send RST, which may overtake our last words.
     """
-    await stream.write_eof()
+    with contextlib.suppress(OSError):  # it reads no more; let it finish what it reads of ours
+        await stream.write_eof()
     left = LINGER_SIZE
     with contextlib.suppress(OSError):
         async with asyncio.timeout(LINGER_S):
