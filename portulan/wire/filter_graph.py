@@ -7,7 +7,7 @@ BPF. Walks only go forward, so that kernel, mask and predicate take the same way
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 

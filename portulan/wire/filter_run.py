@@ -10,7 +10,18 @@ from numpy.typing import NDArray
 from portulan.errors import UsageError
 from portulan.wire import bpf
 from portulan.wire.filter_graph import (
-    WORD, Binary, Block, Expr, HeaderSize, Length, Load, Native, Num, Target, blocks, compute,
+    WORD,
+    Binary,
+    Block,
+    Expr,
+    HeaderSize,
+    Length,
+    Load,
+    Native,
+    Num,
+    Target,
+    blocks,
+    compute,
     holds,
 )
 from portulan.wire.frames import Frames
@@ -18,6 +29,7 @@ from portulan.wire.frames import Frames
 Values = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 Reader = Callable[[bytes, int], int]
+Matcher = Callable[[bytes, int], bool]
 CELLS = 16
 
 
@@ -94,7 +106,7 @@ class _OutsideError(Exception):
     """A read outside the frame."""
 
 
-def matcher(root: Target) -> Callable[[bytes, int], bool]:
+def matcher(root: Target) -> Matcher:
     """Return the predicate of one frame and its length on the wire."""
     order = blocks(root)
     place = {id(block): at for at, block in enumerate(order)}
@@ -118,7 +130,7 @@ def matcher(root: Target) -> Callable[[bytes, int], bool]:
     return match
 
 
-def _tester(block: Block) -> Callable[[bytes, int], bool]:
+def _tester(block: Block) -> Matcher:
     test = block.test
     if isinstance(test, Native):
         native = test.match

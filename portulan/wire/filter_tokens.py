@@ -89,7 +89,7 @@ def _next(text: str, at: int) -> tuple[Token, int]:
 
 def _is_ip6(text: str) -> bool:
     try:
-        Ip6(text)
+        Ip6.of(text)
     except (ValueError, UsageError):
         return False
     return True

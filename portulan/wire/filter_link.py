@@ -1,0 +1,198 @@
+"""Where a frame's layers begin, by link type, and how each link names what it carries.
+
+`vlan`, `mpls` and `pppoes` move the offsets for all of the filter that stands right of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from portulan.errors import UsageError
+from portulan.wire.filter_graph import Load, Node, Not, Num, binary, every, some, test
+from portulan.wire.frames import LinkType
+
+IP, ARP, RARP, IP6 = 0x0800, 0x0806, 0x8035, 0x86DD
+ATALK, AARP, IPX, MPLS, PPPOED, PPPOES = 0x809B, 0x80F3, 0x8137, 0x8847, 0x8863, 0x8864
+ISO, STP, IPX_SAP, NETBEUI = 0xFE, 0x42, 0xE0, 0xF0
+VLAN_TYPES: Final = (0x8100, 0x88A8, 0x9100)
+PPP: Final = 9
+"""DLT_PPP, the link inside PPPoE."""
+
+LENGTH_MAX: Final = 1500
+"""A type field up to this is the length of an IEEE 802.3 frame, and LLC follows."""
+
+NAMES: Final = {
+    "NULL": LinkType.NULL, "EN10MB": LinkType.ETHERNET, "RAW": LinkType.RAW,
+    "LOOP": LinkType.LOOP, "LINUX_SLL": LinkType.LINUX_SLL, "IPV4": LinkType.IPV4,
+    "IPV6": LinkType.IPV6, "LINUX_SLL2": LinkType.LINUX_SLL2,
+}
+"""Link types by libpcap's names."""
+
+_SAID: Final = {
+    LinkType.NULL: "BSD loopback", LinkType.LOOP: "OpenBSD loopback", LinkType.RAW: "raw IP",
+    LinkType.LINUX_SLL: "Linux cooked v1", LinkType.LINUX_SLL2: "Linux cooked v2",
+    LinkType.IPV4: "raw IPv4", LinkType.IPV6: "raw IPv6", PPP: "PPP",
+}
+_TYPE_AND_PAYLOAD: Final = {
+    LinkType.ETHERNET: (12, 14), LinkType.NULL: (0, 4), LinkType.LOOP: (0, 4),
+    LinkType.RAW: (0, 0), LinkType.IPV4: (0, 0), LinkType.IPV6: (0, 0),
+    LinkType.LINUX_SLL: (14, 16), LinkType.LINUX_SLL2: (0, 20),
+}
+_IN_PPP: Final = {IP: 0x21, IP6: 0x57, 0x6003: 0x27, ATALK: 0x29, 0x0600: 0x25, ISO: 0x23,
+                  STP: 0x31, IPX: 0x2B}
+_FAMILIES: Final = {IP: 2, IP6: 10}
+"""AF_INET and AF_INET6 of Linux, which a loopback header of this machine holds."""
+
+
+def link_number(name: str) -> int:
+    """Return the link type of a libpcap name; raises `UsageError` naming all."""
+    short = name.upper().removeprefix("DLT_")
+    if short not in NAMES:
+        raise UsageError("no such link type", text=name, hint=f"one of {', '.join(NAMES)}")
+    return NAMES[short]
+
+
+@dataclass(slots=True)
+class Link:
+    """The offsets as they are at one place of the filter."""
+
+    kind: int
+    header: int
+    type_at: int
+    payload: int
+    labels: int = 0
+
+    @classmethod
+    def of(cls, link_type: int) -> Link:
+        """Return the offsets of a frame's outermost link."""
+        if link_type not in _TYPE_AND_PAYLOAD:
+            raise UsageError("filters do not know this link type", text=str(link_type),
+                             hint=f"known: {', '.join(NAMES)}")
+        return cls(link_type, 0, *_TYPE_AND_PAYLOAD[LinkType(link_type)])
+
+    @property
+    def said(self) -> str:
+        """The link type for people."""
+        return _SAID.get(self.kind, "Ethernet")
+
+    @property
+    def is_ethernet(self) -> bool:
+        """Say whether the frame begins with link addresses."""
+        return self.kind == LinkType.ETHERNET
+
+    def carries(self, ethertype: int) -> Node:
+        """Return the test that the payload is of an ethertype, or of an LLC kind up to 0x5DC."""
+        if self.labels:
+            return self._under_label(ethertype)
+        if self.kind == LinkType.RAW:
+            version = {IP: 0x40, IP6: 0x60}.get(ethertype)
+            return version is not None and masked(self.payload, 1, version, 0xF0)
+        if self.kind in (LinkType.IPV4, LinkType.IPV6):
+            return ethertype == (IP if self.kind == LinkType.IPV4 else IP6)
+        if self.kind in (LinkType.NULL, LinkType.LOOP):
+            if ethertype not in _FAMILIES:
+                return False
+            # Network order on LOOP; NULL is of the machine, and most machines are little-endian.
+            shift = 24 if self.kind == LinkType.NULL else 0
+            return equals(self.header, 4, _FAMILIES[ethertype] << shift)
+        if self.kind == PPP:
+            return equals(self.type_at, 2, _IN_PPP.get(ethertype, ethertype))
+        if self.kind == LinkType.LINUX_SLL2:
+            return equals(self.type_at, 2, ethertype)
+        return self._typed(ethertype)
+
+    def _typed(self, ethertype: int) -> Node:
+        kind, at = Load(self.type_at, 2), self.payload
+        llc = Not(test("gt", kind, LENGTH_MAX)) if self.is_ethernet else test("eq", kind, 4)
+        if ethertype in (ISO, NETBEUI):
+            return every(llc, equals(at, 2, ethertype << 8 | ethertype))
+        if ethertype == IPX_SAP or ethertype == IPX:
+            snap = every(equals(at + 4, 4, IPX), equals(at, 4, 0xAAAA0300))
+            inside = some(snap, equals(at, 1, IPX_SAP), equals(at, 2, 0xFFFF))
+            return some(test("eq", kind, IPX), every(llc, inside))
+        if ethertype in (ATALK, AARP):
+            owner = 0x080007 if ethertype == ATALK else 0
+            low, high = (owner << 16 | ethertype) & 0xFFFF_FFFF, 0xAAAA0300 | owner >> 16
+            snap = every(equals(at + 4, 4, low), equals(at, 4, high))
+            return some(test("eq", kind, ethertype), every(llc, snap))
+        if ethertype <= LENGTH_MAX:
+            return every(llc, equals(at, 1, ethertype))
+        return test("eq", kind, ethertype)
+
+    def _under_label(self, ethertype: int) -> Node:
+        version = {IP: 0x40, IP6: 0x60}.get(ethertype)
+        if version is None:
+            raise UsageError("MPLS labels do not tell this protocol, only ip and ip6")
+        bottom = masked(self.payload - 2, 1, 1, 1)
+        return every(bottom, masked(self.payload, 1, version, 0xF0))
+
+    def vlan(self, number: int | None) -> Node:
+        """Return the test for a tag, and move behind it."""
+        if self.labels:
+            raise UsageError("no VLAN tag follows an MPLS label")
+        if not self.is_ethernet:
+            raise UsageError(f"no VLAN tags on {self.said}")
+        found = some(*(self.carries(kind) for kind in VLAN_TYPES))
+        if number is not None:
+            if number > 0xFFF:
+                raise UsageError("VLAN numbers go up to 4095")
+            found = every(found, masked(self.payload, 2, number, 0xFFF))
+        self.type_at += 4
+        self.payload += 4
+        return found
+
+    def mpls(self, label: int | None) -> Node:
+        """Return the test for a label, and move behind it."""
+        if self.labels:
+            found = masked(self.payload - 2, 1, 0, 1)
+        elif self.is_ethernet:
+            found = self.carries(MPLS)
+        elif self.kind == PPP:
+            found = equals(self.type_at, 2, 0x0281)
+        else:
+            raise UsageError(f"no MPLS labels on {self.said}")
+        if label is not None:
+            if label > 0xFFFFF:
+                raise UsageError("MPLS labels go up to 1048575")
+            found = every(found, masked(self.payload, 4, label << 12, 0xFFFFF000))
+        self.labels += 1
+        self.payload += 4
+        return found
+
+    def pppoes(self, session: int | None) -> Node:
+        """Return the test for a PPPoE session, and move into it: PPP follows."""
+        found = self.carries(PPPOES)
+        if session is not None:
+            if session > 0xFFFF:
+                raise UsageError("PPPoE sessions go up to 65535")
+            found = every(found, masked(self.payload, 4, session, 0xFFFF))
+        self.kind, self.header = PPP, self.payload + 6
+        self.type_at, self.payload = self.header, self.header + 2
+        return found
+
+    def direction(self, *, outbound: bool) -> Node:
+        """Return the test for frames this machine sent, or received."""
+        if self.kind == LinkType.LINUX_SLL:
+            sent = equals(0, 2, 4)
+        elif self.kind == LinkType.LINUX_SLL2:
+            sent = equals(10, 1, 4)
+        else:
+            raise UsageError(f"frames of {self.said} do not say their direction",
+                             hint="Linux cooked ones do")
+        return sent if outbound else Not(sent)
+
+
+def equals(at: int, size: int, value: int) -> Node:
+    """Return the test that a number at a fixed place has a value."""
+    return test("eq", Load(at, size), value)
+
+
+def masked(at: int, size: int, value: int, mask: int) -> Node:
+    """Return the test that a number's bits under a mask have a value."""
+    whole = (1 << size * 8) - 1
+    load = Load(at, size)
+    left = load if mask & whole == whole else binary("and", load, Num(mask))
+    return test("eq", left, value)
+
+
