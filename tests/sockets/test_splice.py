@@ -169,3 +169,28 @@ def test_spare_pipes_are_bounded_and_full_ones_are_not_kept():
         plumbing.give(pipe, empty=True)
     assert len(plumbing._spare) == SPARE_PIPES_MAX
     plumbing.close()
+
+
+def test_bulk_that_pauses_leaves_nothing_corked():
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        sink = socket.create_connection(door.getsockname())
+        back, _ = door.accept()
+    sink.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    back.settimeout(5)
+    with sink, back, Bench() as bench:
+        sink.setblocking(False)
+        pump = Pump(bench.pump.source, sink, bench.plumbing)
+        sent = got = corked = 0
+        for size in (NARROW, 100_001, 65_536, 131_072, 7):
+            left = memoryview(bytes(size))
+            while left:
+                with contextlib.suppress(BlockingIOError):
+                    left = left[bench.front.send(left):]
+                while pump.run() is Step.MORE or pump.blocked:
+                    pass
+            sent += size
+            corked += pump.corked
+            while got < sent:
+                got += len(back.recv(1 << 20))
+        assert (got, corked) == (sent, 0)
+        pump.release()
