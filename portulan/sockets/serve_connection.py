@@ -13,6 +13,7 @@ bounded: reading pauses while an answer is under way and 64 KiB of further reque
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import socket
 import ssl
@@ -33,6 +34,7 @@ from portulan.sockets.serve_http import (
     plain,
 )
 from portulan.sockets.serve_kept import BODY_MAX_BYTES, Kept
+from portulan.sockets.serve_sendfile import send_slice
 
 if TYPE_CHECKING:
     from portulan.sockets.serve import Hub
@@ -63,6 +65,9 @@ BODY_MIN_BYTES_PER_S: Final = 1000
 LINGER_S: Final = 2.0
 
 TLS_PIECE_BYTES: Final = 64 * 1024
+NO_SENDFILE: Final = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
+"""The kernel's word that this file cannot be sent so: copy it."""
+
 ACKED_OFFSET: Final = 120
 """Of tcpi_bytes_acked in struct tcp_info (linux/tcp.h), since Linux 4.1."""
 
@@ -360,17 +365,28 @@ class Connection(asyncio.BufferedProtocol):
 
     async def _splice(self, part: Slice, file: int) -> None:
         """Let the kernel send it, where the file system can."""
-        if self._transport.is_closing():
-            raise ConnectionAbortedError
-        with open(file, "rb", buffering=0, closefd=False) as source:
-            try:
-                sent = await self._hub.loop.sendfile(self._transport, source, part.offset,
-                                                     part.length, fallback=False)
-            except asyncio.SendfileNotAvailableError:
-                await self._copy(part, file)
-                return
+        await self._empty()
+        number = self._transport.get_extra_info("socket").fileno()
+        try:
+            sent = await send_slice(number, file, part)
+        except OSError as error:
+            if error.errno not in NO_SENDFILE:
+                raise ConnectionAbortedError from None
+            await self._copy(part, file)
+            return
         if sent < part.length:
             raise ConnectionAbortedError  # the file shrank: the length we promised was wrong
+
+    async def _empty(self) -> None:
+        """Wait until nothing waits in the transport, which knows nothing of sendfile."""
+        self._transport.set_write_buffer_limits(0)
+        try:
+            # It looks at the limit only when something is written.
+            if self._transport.get_write_buffer_size() and self._writable is None:
+                self.pause_writing()
+            await self._drain()
+        finally:
+            self._transport.set_write_buffer_limits()
 
     async def _copy(self, part: Slice, file: int) -> None:
         offset, end = part.offset, part.offset + part.length
@@ -422,7 +438,7 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.close() if self.state is State.WAITING else self.cut()
 
     def cut(self) -> None:
-        """End at once; what is under way first, for sendfile must let go of the open socket."""
+        """End at once, what is under way first."""
         if self._task is None:
             self._transport.abort()
         else:
