@@ -210,7 +210,7 @@ def _conversation(given: dict[str, object], editor: LineEditor | None, idle: flo
     sink: Sink = _Nothing() if hidden else PipeWriter(1, own=False)
     return Conversation(
         source, BesideEditor(sink, editor) if editor else sink,
-        outgoing=chain(_outgoing(given)), incoming=chain(_incoming(given, to_person)), idle=idle,
+        outgoing=chain(_outgoing(given)), incoming=chain(_incoming(given, to_person=to_person)), idle=idle,
         half_close=not given["no_eof"], interactive=editor is not None,
         **({"watch": _dumping()} if dump else {}),
     )
@@ -228,7 +228,7 @@ def _outgoing(given: dict[str, object]) -> list[Coder]:
     return [*coders, encoder(str(given["encode"]))] if given["encode"] else coders
 
 
-def _incoming(given: dict[str, object], to_person: bool) -> list[Coder]:
+def _incoming(given: dict[str, object], *, to_person: bool) -> list[Coder]:
     from portulan.sockets.coding import SafeText, decoder
 
     coders: list[Coder] = [decoder(str(given["decode"]))] if given["decode"] else []

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import rich_click as click
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
     from portulan.cli.connect_terminal import LineEditor
     from portulan.sockets.acceptor import Acceptor, Handler, Note
@@ -27,6 +28,8 @@ NOTES_PER_S = 10
 LAST_WORDS_S = 5.0
 """For the last client's data to be taken."""
 INPUT_SIZE = 65_536
+SCREEN_LINES = 1_000
+"""Lines of a chat that wait for a slow terminal."""
 SERVICES = ("echo", "chat", "broker", "exec")
 FLAGS = {"cert": "--cert", "key": "--key", "ca": "--ca", "alpn": "--alpn", "join": "--join",
          "interface": "--interface"}
@@ -112,6 +115,7 @@ def _plan(endpoint: str, port: str | None, given: dict[str, object]) -> _Plan:
                          hint="use TCP, or --echo, --broker")
     if given["exec"]:
         command_words(str(given["exec"]), where="--exec")
+    _check_forms(end, service, given)
     many = bool(given["keep_open"]) or bool(service)
     if given["dump"] and (many or end.is_datagram):
         raise UsageError("a dump shows one client", where="--hex", hint="use it without "
@@ -120,6 +124,22 @@ def _plan(endpoint: str, port: str | None, given: dict[str, object]) -> _Plan:
     once = bool(given["once"]) or not (many or end.is_datagram)
     return _Plan(end, service, once,
                  _seconds(given, "idle", 0.0), AccessList.of(allow, deny), given)
+
+
+def _check_forms(end: Endpoint, service: str, given: dict[str, object]) -> None:
+    """Refuse what would be ignored, and forms that do not exist, before anyone comes."""
+    from portulan.cli.connect import _incoming, _outgoing
+    from portulan.errors import UsageError
+
+    _incoming(given, to_person=False)
+    _outgoing(given)
+    shaping = [name for name in ("crlf", "encode", "decode", "text") if given[name]]
+    if service and shaping:
+        raise UsageError(f"it is for our stdin and stdout, not for --{service}",
+                         where=f"--{shaping[0]}", hint=f"leave it or --{service} out")
+    if end.is_datagram and given["max_conns"]:
+        raise UsageError("datagrams make no connections", where="--max-conns",
+                         hint="--rate limits datagrams")
 
 
 def _words(value: object) -> list[str]:
@@ -285,9 +305,39 @@ def _service(plan: _Plan, editor: LineEditor | None) -> tuple[Handler, asyncio.T
         command = str(plan.given["exec"])
         return lambda stream: run_program(stream, command), None
     if plan.service == "chat":
-        chat = Chat(click.echo)
-        return chat.serve, asyncio.create_task(_speak(chat, editor, chat.speak))
+        screen = _Screen()
+        chat = Chat(screen.show)
+        return chat.serve, asyncio.create_task(_beside(screen, _speak(chat, editor, chat.speak)))
     return _gather(plan, editor)
+
+
+class _Screen:
+    """Lines for our stdout; whoever does not read them loses the oldest, and holds up no one."""
+
+    def __init__(self) -> None:
+        self._lines: deque[str] = deque(maxlen=SCREEN_LINES)
+        self._filled = asyncio.Event()
+
+    def show(self, line: str) -> None:
+        """Queue a line."""
+        self._lines.append(line)
+        self._filled.set()
+
+    async def write(self) -> None:
+        """Write what is queued, for ever."""
+        from portulan.sockets.pipes import PipeWriter
+
+        sink = PipeWriter(1, own=False)
+        while True:
+            await self._filled.wait()
+            self._filled.clear()
+            while self._lines:
+                await sink.write(f"{self._lines.popleft()}\n".encode())
+
+
+async def _beside(screen: _Screen, speaking: Coroutine[None, None, None]) -> None:
+    """Write to the screen while we speak, and afterwards."""
+    await asyncio.gather(speaking, screen.write())
 
 
 def _gather(plan: _Plan, editor: LineEditor | None) -> tuple[Handler, asyncio.Task[None]]:
@@ -301,7 +351,7 @@ def _gather(plan: _Plan, editor: LineEditor | None) -> tuple[Handler, asyncio.Ta
     to_person = sys.stdout.isatty()
 
     async def serve(stream: Stream) -> None:
-        code = chain(_incoming(plan.given, to_person))
+        code = chain(_incoming(plan.given, to_person=to_person))
 
         async def put(member: Member | None, data: bytes) -> None:
             async with turn:  # what one client sent at once stays together
@@ -378,7 +428,7 @@ async def _hear(plan: _Plan, crowd: Crowd, patience: asyncio.Timeout) -> None:
     from portulan.sockets.stream import address_name
 
     sink, loop = PipeWriter(1, own=False), asyncio.get_running_loop()
-    code = chain(_incoming(plan.given, sys.stdout.isatty()))
+    code = chain(_incoming(plan.given, to_person=sys.stdout.isatty()))
     while True:
         data, sender = await crowd.receive()
         if plan.idle:

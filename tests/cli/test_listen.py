@@ -169,6 +169,8 @@ def test_denied_client_is_told_of_and_does_not_count():
     (["0", "--tls", "--cert", "/nonexistent"], "option cert"), (["0", "-i", "0"], "--idle"),
     (["0", "--exec", "'"], "--exec"), (["0", "--hex", "--echo"], "one client"),
     (["exec:cat"], "cannot listen"), (["0", "--encode", "nosuch", "-k"], "no such encoding"),
+    (["0", "--decode", "nosuch"], "no such encoding"), (["0", "--echo", "--crlf"], "--crlf"),
+    (["-u", "0", "--max-conns", "3"], "datagrams make no"),
     (["0", "--max-conns", "0"], "max-conns"), (["0", "--rate", "0"], "rate"),
 ])
 def test_wrong_words_are_one_line(words, said):
