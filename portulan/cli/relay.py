@@ -96,9 +96,10 @@ async def _serve(listen: str, target: str, rules: Rules, *, ledger: Ledger, tee:
     import signal
 
     from portulan.drive.clock import Clock
+    from portulan.link.pipe import widen
     from portulan.sockets.relay import make_relay
 
-    made = make_relay(listen, target, rules, clock=Clock.unix, tee=tee,
+    made = make_relay(listen, target, rules, clock=Clock.unix, tee=tee, widen=widen,
                       record=ledger.record if ledger.wanted else None)
     loop, told = asyncio.get_running_loop(), asyncio.Event()
     codes: list[int] = []

@@ -73,12 +73,13 @@ class Relay:
     """A relay at work for streams; use it in `async with`, or call `start` and `stop`.
 
     `record` is called with every connection that ended, `clock` gives Unix time (ns), `tee` makes
-    packets of what passes.
+    packets of what passes, `widen(descriptor, bytes)` makes a splice's pipe larger.
     """
 
     def __init__(
         self, listen: Endpoint, target: Endpoint, rules: Rules, *, clock: Callable[[], int],
         record: Callable[[Connection], None] | None = None, tee: Tee | None = None,
+        widen: Callable[[int, int], bool] | None = None,
     ) -> None:
         _check(listen, target)
         self.endpoint, self.target, self.rules = listen, target, rules
@@ -94,7 +95,7 @@ class Relay:
         self.lines: dict[Line, Running] = {}
         self.total = 0
         """Connections accepted so far."""
-        self._clock, self._record, self._tee = clock, record, tee
+        self._clock, self._record, self._tee, self._widen = clock, record, tee, widen
         self._idle_s = IDLE_S if rules.idle_s is None else rules.idle_s
         self._direct: tuple[int, Address] | None = None
         self._sockets: list[socket.socket] = []
@@ -128,7 +129,7 @@ class Relay:
         name = self._sockets[0].getsockname()
         one = len(self._sockets) == 1 and not _stands_for_many(name)
         self._local_text = end_text(name) if one else None
-        self.edges, self._plumbing = Edges(self._loop), Plumbing()
+        self.edges, self._plumbing = Edges(self._loop), Plumbing(self._widen)
         for sock in self._sockets:
             _shape_door(sock, nodelay=self.endpoint.options.nodelay)
         if self.endpoint.scheme == "unix" and not self.endpoint.path.startswith("@"):
@@ -392,6 +393,7 @@ def _inet(address: Address) -> tuple[str, int] | None:
 def make_relay(
     listen: Endpoint | str, target: Endpoint | str, rules: Rules, *, clock: Callable[[], int],
     record: Callable[[Connection], None] | None = None, tee: Tee | None = None,
+    widen: Callable[[int, int], bool] | None = None,
 ) -> Relay | DatagramRelay:
     """Return a relay for two endpoints, not yet started; raises `UsageError`.
 
@@ -399,5 +401,6 @@ def make_relay(
     """
     door = Endpoint.parse(listen, where="LISTEN", listening=True)
     end = Endpoint.parse(target, where="TARGET")
-    kind = DatagramRelay if door.is_datagram else Relay
-    return kind(door, end, rules, clock=clock, record=record, tee=tee)
+    if door.is_datagram:
+        return DatagramRelay(door, end, rules, clock=clock, record=record, tee=tee)
+    return Relay(door, end, rules, clock=clock, record=record, tee=tee, widen=widen)

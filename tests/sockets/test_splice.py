@@ -194,3 +194,21 @@ def test_bulk_that_pauses_leaves_nothing_corked():
                 got += len(back.recv(1 << 20))
         assert (got, corked) == (sent, 0)
         pump.release()
+
+
+def test_pipes_are_widened_up_to_a_limit(monkeypatch):
+    monkeypatch.setattr("portulan.sockets.splice.WIDE_PIPES_MAX", 2)
+    asked: list[int] = []
+
+    def widen(number, size):
+        asked.append(number)
+        return True
+
+    plumbing = Plumbing(widen)
+    pipes = [plumbing.take() for _ in range(3)]
+    assert asked == [pipe[1] for pipe in pipes[:2]]
+    plumbing.give(pipes[0], empty=False)
+    pipes[0] = plumbing.take()
+    assert len(asked) == 3
+    for pipe in pipes:
+        plumbing.give(pipe, empty=False)
