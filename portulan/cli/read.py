@@ -33,6 +33,7 @@ TUNNELS = frozenset({"mpls", "ppp", "gre", "vxlan", "geneve", "ah", "snap"})
 
 @click.command("read")
 @click.argument("file", metavar="FILE")
+@click.option("-f", "text", metavar="FILTER", help="Only what it accepts: tcpdump's words, fields.")
 @click.option("-n", "count_max", type=click.IntRange(min=0), help="Stop after N packets.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a packet.")
 @click.option("--fields", metavar="NAME,...", help="Show these fields only, tabs between them.")
@@ -42,8 +43,8 @@ TUNNELS = frozenset({"mpls", "ppp", "gre", "vxlan", "geneve", "ah", "snap"})
 @click.option("-w", "out", metavar="OUT", help="Write the packets to a capture file.")
 @click.option("-v", "verbose", is_flag=True, help="Show every field of every header.")
 def read(
-    *, file: str, count_max: int | None, as_json: bool, fields: str | None, only_count: bool,
-    as_hex: bool, parquet: str | None, out: str | None, verbose: bool,
+    *, file: str, text: str | None, count_max: int | None, as_json: bool, fields: str | None,
+    only_count: bool, as_hex: bool, parquet: str | None, out: str | None, verbose: bool,
 ) -> None:
     """Read a capture: pcap or pcapng, plain, gzip or xz; `-` is stdin.
 
@@ -57,6 +58,8 @@ def read(
     check_names(names)
     _check_ways(count=only_count, json=as_json, parquet=bool(parquet), w=bool(out), v=verbose)
     capture = Capture(file)
+    if text:
+        capture = capture.filter(text)
     if count_max is not None:
         capture = capture[:count_max]
     if out or parquet:
@@ -239,15 +242,21 @@ def _picked(batch: Batch, names: list[str]) -> Iterator[dict[str, Any]]:
 def _rows(capture: Capture, names: list[str]) -> Iterator[str | None]:
     """Yield one line a packet, tabs between fields, nothing for a missing one."""
     for batch in capture.batches():
-        columns = [list(map(_cell, column)) for column in _plain_columns(batch, names)]
+        columns = [_cells(column) for column in _plain_columns(batch, names)]
         yield from map("\t".join, zip(*columns, strict=True))
         yield None
 
 
-def _cell(value: Any) -> str:  # noqa: ANN401 - a field's value
-    if value is None:
-        return ""
-    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+def _cells(column: list[Any]) -> list[str]:
+    """Return a column's text; most values are seen many times, and none is no text."""
+    try:
+        written = {value: "" if value is None else str(value) for value in set(column)}
+    except TypeError:  # lists cannot be in a set
+        return [
+            ",".join(map(str, value)) if isinstance(value, list) else str(value or "")
+            for value in column
+        ]
+    return [written[value] for value in column]
 
 
 def _plain_columns(batch: Batch, names: list[str]) -> list[list[Any]]:

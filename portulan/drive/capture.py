@@ -35,6 +35,7 @@ from portulan.link.pcap import PcapReader, PcapWriter
 from portulan.link.pcapng_packets import PcapngFrames
 from portulan.link.pcapng_reader import PcapngReader
 from portulan.link.pcapng_writer import PcapngWriter
+from portulan.target.ports import parse_ports
 from portulan.wire.columns import Masked, check_names, dtype_of, numbered
 from portulan.wire.dissect import Dissection, Layer, dissect
 from portulan.wire.frames import Frames, LinkType
@@ -235,6 +236,27 @@ class Capture:
             return packet
         raise IndexError(f"no packet {which}: the capture ends before")
 
+    def filter(self, text: str) -> Capture:
+        """Return a capture of the packets that a filter accepts, see `wire.filter`.
+
+        Raises `UsageError` for a filter that cannot be read or that no packet can match.
+        """
+        from portulan.wire.filter import compile_filter
+
+        link_type = LinkType.ETHERNET if self.link_type is None else self.link_type
+        filters = {link_type: compile_filter(text, link_type, services=service_port)}
+
+        def chosen(batch: Batch) -> Index:
+            kind = batch.frames.link_type
+            if kind not in filters:
+                try:
+                    filters[kind] = compile_filter(text, kind, services=service_port)
+                except UsageError:
+                    return np.empty(0, np.int64)  # none can match on this other link
+            return np.flatnonzero(filters[kind].mask(batch.frames))
+
+        return self._chosen(lambda: chosen)
+
     def _chosen(self, choice: Callable[[], Choice]) -> Capture:
         chosen = copy(self)
         chosen._choices = (*self._choices, choice)
@@ -278,6 +300,15 @@ class Capture:
     def __repr__(self) -> str:
         return f"<capture {os.fspath(self._origin)!r}, {self.format}>" if isinstance(
             self._origin, str | os.PathLike) else f"<capture, {self.format}>"
+
+
+def service_port(name: str, protocol: str) -> int | None:
+    """Return the port of a service by its name, None if it has none."""
+    try:
+        found = parse_ports(f"{protocol[0].upper()}:{name}", protocols=(protocol,))
+    except UsageError:
+        return None
+    return next(iter(getattr(found, protocol)), None)
 
 
 class _Slice:

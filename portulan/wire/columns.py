@@ -15,7 +15,7 @@ Fields of the fixed headers below and beside TCP and UDP are gathered as columns
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cached_property
@@ -66,6 +66,8 @@ _FIXED = {
     "tcp": IpProtocol.TCP, "udp": IpProtocol.UDP, "icmp": IpProtocol.ICMP,
     "icmpv6": IpProtocol.ICMPV6,
 }
+_LED_BY = {"dns": "dns_tcp", "nd": "icmpv6", "ppp": "pppoe", "snap": "llc", "stp": "llc"}
+"""Headers that come behind one other only, or also."""
 _LEAVES = (EtherType.ARP, 0x88CC)
 """Ethertypes behind which no other header of ours can come."""
 
@@ -110,24 +112,32 @@ def text(name: str, value: Any) -> str | int | list[Any] | None:
         return None
     if isinstance(value, str | list | Address):
         return plain(value)
-    found = fields().get(name)
-    if found is None or found.wire.decode is None:
-        return int(value)
-    return plain(found.wire.decode(int(value)))
+    decode = _decode(name)
+    return int(value) if decode is None else plain(decode(int(value)))
 
 
 def texts(name: str, column: Masked) -> list[Any]:
     """Return a whole column as JSON has it, None where a packet has no such field."""
-    found = fields().get(name)
+    decode = _decode(name)
     mask = np.ma.getmaskarray(column)
-    values: list[Any] = column.data.tolist()
-    if found is not None and found.bits >= 32 and found.wire.decode is not None:
+    there: list[Any] = column.data[~mask].tolist()
+    if decode is not None:
         # Few addresses come in many packets: each is written out once.
-        written = {value: text(name, value) for value in set(values)}
-        values = [written[value] for value in values]
-    for row in np.flatnonzero(mask).tolist():
-        values[row] = None
-    return values
+        written = {value: plain(decode(value)) for value in set(there)}
+        there = [written[value] for value in there]
+    if len(there) == len(mask):
+        return there
+    found: list[Any] = [None] * len(mask)
+    for row, value in zip(np.flatnonzero(~mask).tolist(), there, strict=True):
+        found[row] = value
+    return found
+
+
+def _decode(name: str) -> Callable[[int], Any] | None:
+    layer, _, attr = name.partition(".")
+    header = headers().get(layer)
+    field = header.layout.by_name.get(attr) if header else None
+    return field.wire.decode if field else None
 
 
 def plain(value: Any) -> str | int | list[Any]:
@@ -280,21 +290,25 @@ class _Batch:
 
     def _candidates(self, header: type[Header]) -> Index:
         """Return the rows that may hold a header of which only a dissection can tell."""
+        return np.flatnonzero(self._may(header))
+
+    def _may(self, header: type[Header]) -> NDArray[np.bool_]:
         at = self.located
         may = self.doubtful.copy()
-        ports = [
-            port for (_, port), each in BY_PORT.items() if each is header or _leads(each, header)
-        ]
+        ports = [port for (_, port), each in BY_PORT.items() if each is header]
+        protocols = [number for number, each in BY_PROTOCOL.items() if each is header]
+        ethertypes = [number for number, each in BY_ETHERTYPE.items() if each is header]
+        leader = headers().get(_LED_BY.get(header.layer, ""))
+        linked = BY_LINK.get(self.frames.link_type) is header
+        if linked or not (ports or protocols or ethertypes or leader or header in ANYWHERE):
+            may |= True  # a user's header may stand behind any other of theirs
         may |= np.isin(self._sport, ports) | np.isin(self._dport, ports)
+        may |= np.isin(at.protocol, protocols) | np.isin(at.ethertype, ethertypes)
         if header in ANYWHERE:
             may |= (at.protocol == IpProtocol.TCP) & (at.payload_offset < at.payload_end)
-        may |= np.isin(at.protocol, [n for n, each in BY_PROTOCOL.items() if each is header])
-        may |= np.isin(at.ethertype, [n for n, each in BY_ETHERTYPE.items() if each is header])
-        linked = BY_LINK.get(self.frames.link_type) is header
-        extension = header.protocol_number is not None or header.layer == "nd"
-        if linked or extension:
-            may |= linked | (at.family == 6)
-        return np.flatnonzero(may)
+        if protocols:
+            may |= at.family == 6  # extension headers are passed by `locate`
+        return may | self._may(leader) if leader else may
 
     def _told(self, name: str, rows: Index) -> Masked:
         values = np.zeros(len(self.frames), dtype_of(name))
@@ -329,11 +343,6 @@ def _addresses(hi: NDArray[np.uint64], lo: NDArray[np.uint64]) -> NDArray[Any]:
     found = np.empty(len(hi), object)
     found[order] = distinct[np.cumsum(begins) - 1]
     return found
-
-
-def _leads(outer: type[Header], header: type[Header]) -> bool:
-    """Say whether a header of a port may be followed by another that has no port of its own."""
-    return outer.layer == "dns_tcp" and header.layer == "dns"
 
 
 def _objects(values: list[Any], mask: list[bool]) -> Masked:

@@ -96,6 +96,16 @@ def test_written_capture_reads_the_same(path, tmp_path):
     assert portulan(tmp_path / "b.pcap", "--hex")[1] == portulan(path, "--hex", "-n", 2)[1]
 
 
+def test_filter_keeps_the_numbers_of_the_file(path):
+    _, out, _ = portulan(path, "-f", "udp and not vlan", "--fields", "frame.number,udp.dport")
+    assert out == "2\t53\n"
+
+
+def test_filter_that_cannot_be_read_is_one_line_and_code_2(path):
+    code, out, err = portulan(path, "-f", "tcp port")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+
+
 def test_torn_capture_is_read_as_far_as_it_goes_with_code_3(path, tmp_path):
     torn = tmp_path / "torn.pcapng"
     torn.write_bytes(path.read_bytes()[:-9])

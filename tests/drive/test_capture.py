@@ -115,3 +115,14 @@ def test_no_capture_is_refused_at_once(tmp_path):
     (tmp_path / "x").write_bytes(b"hello world")
     with pytest.raises(UsageError, match="not a capture"):
         Capture(tmp_path / "x")
+
+
+def test_filter_is_asked_on_every_link_type(path):
+    capture = Capture(path).filter("tcp port 80 or udp port domain")
+    assert [packet.number for packet in capture[-2:]] == [10, 11]
+    with pytest.raises(UsageError, match="column"):
+        Capture(path).filter("tcp port")
+
+
+def test_filter_no_packet_of_the_other_link_can_match_drops_those(path):
+    assert len(Capture(path).filter("ether src 00:00:00:00:00:00")) == 10
