@@ -210,8 +210,9 @@ def _conversation(given: dict[str, object], editor: LineEditor | None, idle: flo
     sink: Sink = _Nothing() if hidden else PipeWriter(1, own=False)
     return Conversation(
         source, BesideEditor(sink, editor) if editor else sink,
-        outgoing=chain(_outgoing(given)), incoming=chain(_incoming(given, to_person=to_person)), idle=idle,
-        half_close=not given["no_eof"], interactive=editor is not None,
+        outgoing=chain(_outgoing(given)), incoming=chain(_incoming(given, to_person=to_person)),
+        idle=idle, half_close=not given["no_eof"],
+        interactive=editor is not None,
         **({"watch": _dumping()} if dump else {}),
     )
 

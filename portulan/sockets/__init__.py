@@ -13,6 +13,11 @@ What the verbs stand on, each with its contract in its file:
     datagram   `Datagrams`: receive, send
     dial       `await dial(endpoint) -> Stream`, `dial_datagrams`; `DialError` is one line
     acceptor   `await listen(endpoint, handler, ...) -> Acceptor`, `bind_datagrams`
+    access     `AccessList.of(allow, deny)`, `Rate`: the notation of scans, mapped addresses, nets
+    converse   our pipes and a peer; `copy` carries one direction and its end
+    coding     character sets, hex, base64, safe text for terminals, hex dumps: piece by piece
+    room       many clients who hear each other; services: echo, programs, datagrams of many
+    idle       `IdleStream`: any stream that gives up on silence
     faults     `words(error)`: what went wrong, as words
 Errors of streams are `OSError`s (`ssl.SSLError` is one); of dialing `DialError`; of listening and
 of texts `UsageError` or `PrivilegeError`.

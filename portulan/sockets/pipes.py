@@ -61,7 +61,7 @@ class PipeWriter:
 
     def __init__(self, fd: int, *, own: bool = True) -> None:
         self._given, self._own = fd, own
-        self.fd, self._chunk = _writable_copy(fd)
+        self.fd, self._chunk = _ours(fd) if own else _writable_copy(fd)
         self._socket = socket.socket(fileno=self.fd) if _is_socket(self.fd) else None
         self._waits = Waits(self.fd) if _can_wait(self.fd) else None
 
@@ -95,9 +95,7 @@ class PipeWriter:
         else:
             os.close(self.fd)
         self.fd = -1
-        if self._own:
-            os.close(self._given)
-        else:
+        if not self._own:
             # The number stays taken, so that nothing else gets to be standard output.
             with open(os.devnull, "wb") as nothing:  # noqa: PTH123 - a descriptor is wanted
                 os.dup2(nothing.fileno(), self._given)
@@ -105,6 +103,9 @@ class PipeWriter:
 
 def _can_wait(fd: int) -> bool:
     """Tell whether epoll takes it: files are always ready, and it refuses them."""
+    mode = os.fstat(fd).st_mode
+    if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
+        return True
     with select.epoll(1) as epoll:
         try:
             epoll.register(fd, select.EPOLLIN)
@@ -115,6 +116,11 @@ def _can_wait(fd: int) -> bool:
 
 def _is_socket(fd: int) -> bool:
     return stat.S_ISSOCK(os.fstat(fd).st_mode)
+
+
+def _ours(fd: int) -> tuple[int, int]:
+    os.set_blocking(fd, False)
+    return fd, 0
 
 
 def _writable_copy(fd: int) -> tuple[int, int]:
@@ -214,21 +220,22 @@ async def spawn(command: str, env: Mapping[str, str] | None = None) -> PipeStrea
 
     `env` is added to ours. It leads a session of its own: what it starts ends with it.
     """
-    theirs_in, ours_out = os.pipe()
-    ours_in, theirs_out = os.pipe()
-    try:
+    with contextlib.ExitStack() as ours, contextlib.ExitStack() as theirs:
+        # Out of descriptors, any of these may fail: nothing of what was opened may stay.
+        theirs_in, ours_out = os.pipe()
+        theirs.callback(os.close, theirs_in)
+        writer = PipeWriter(ours_out)
+        ours.callback(writer.close)
+        ours_in, theirs_out = os.pipe()
+        theirs.callback(os.close, theirs_out)
+        reader = PipeReader(ours_in)
+        ours.callback(reader.close)
         process = subprocess.Popen(
             command_words(command), stdin=theirs_in, stdout=theirs_out, start_new_session=True,
             env={**os.environ, **(env or {})},
         )
-    except BaseException:
-        os.close(ours_in)
-        os.close(ours_out)
-        raise
-    finally:
-        os.close(theirs_in)
-        os.close(theirs_out)
-    return PipeStream(PipeReader(ours_in), PipeWriter(ours_out), peer=command, process=process)
+        ours.pop_all()
+    return PipeStream(reader, writer, peer=command, process=process)
 
 
 async def end_process(process: subprocess.Popen[bytes]) -> int:

@@ -113,4 +113,5 @@ def test_descriptors_taken_by_programs_are_noted_and_come_back():
             with contextlib.suppress(OSError):
                 if asked(listener) == b"hello":
                     return
+            time.sleep(0.1)
         raise AssertionError("it serves no one any more")

@@ -1,6 +1,7 @@
 import asyncio
 import fcntl
 import os
+import resource
 import signal
 import socket
 from pathlib import Path
@@ -91,7 +92,7 @@ def test_pipe_that_cannot_be_opened_anew_is_written_without_blocking(monkeypatch
 
     async def main():
         theirs, ours = os.pipe()
-        writer, reader = PipeWriter(ours), PipeReader(theirs)
+        writer, reader = PipeWriter(ours, own=False), PipeReader(theirs)
         writing = asyncio.create_task(writer.write(b"x" * 300_000))
         got = 0
         while got < 300_000:
@@ -99,6 +100,24 @@ def test_pipe_that_cannot_be_opened_anew_is_written_without_blocking(monkeypatch
         await writing
         writer.close()
         reader.close()
+        os.close(ours)
+
+    run(main())
+
+
+def test_program_that_cannot_be_started_leaves_no_descriptor():
+    async def main():
+        before = len(os.listdir("/proc/self/fd"))
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        for room in range(12):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (before + room, hard))
+            try:
+                (await spawn("true")).abort()
+            except OSError:
+                continue
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+                assert len(os.listdir("/proc/self/fd")) == before
 
     run(main())
 
