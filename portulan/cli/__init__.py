@@ -27,6 +27,7 @@ VERBS: Final = {
     "read": "Read a capture file: lines, fields, JSON, columns, or another capture.",
     "charts": "List, show and remove kept results.",
     "relay": "Connect whoever connects here to somewhere else: TCP, UDP, Unix, TLS.",
+    "filter": "Check a packet filter; print its BPF program.",
     "info": "Show this machine's network and rights; explain an address or a port.",
     "serve": "Serve a folder over HTTP, or show every request that comes.",
     "lab": "A safe network of your own to practise and test on.",

@@ -17,7 +17,16 @@ from numpy.typing import NDArray
 
 from portulan.errors import UsageError
 from portulan.wire.filter_graph import (
-    Expr, Load, Native, Node, Not, Num, binary, every, some, test,
+    Expr,
+    Load,
+    Native,
+    Node,
+    Not,
+    Num,
+    binary,
+    every,
+    some,
+    test,
 )
 from portulan.wire.filter_link import IP, IP6, VLAN_TYPES, Link
 from portulan.wire.filter_primitives import behind_ip, first_fragment
@@ -90,7 +99,7 @@ def places(link: Link, layers: set[str]) -> Iterator[Place]:
             here.type_at, here.payload = here.type_at + 4, here.payload + 4
 
 
-def stand(
+def stand(  # noqa: PLR0911 - one return a kind of place
     place: Place, header: type[Header], outer: Link
 ) -> tuple[list[Node], Callable[[int, int], Expr]] | None:
     """Return the tests that a header stands there, and how its octets are read."""
@@ -147,7 +156,8 @@ def wide_equal(field: Field, parts: list[Expr], number: int, mask: int) -> Node:
 
 def constant(field: Field, relation: Relation) -> tuple[int, int]:
     """Return the number and the mask a field is compared with."""
-    assert isinstance(relation.right, Operand)
+    if not isinstance(relation.right, Operand):
+        raise problem(f"{field.name} is compared with a literal only", relation.token)
     token, whole = relation.right.token, (1 << field.bits) - 1
     if token.kind is Kind.NUMBER:
         if token.number > whole:
@@ -170,11 +180,6 @@ def constant(field: Field, relation: Relation) -> tuple[int, int]:
     if number & ~mask:
         raise problem("address has bits outside its mask", token)
     return number, mask
-
-
-def is_plain(relation: Relation) -> bool:
-    """Say whether the relation is a field against one literal."""
-    return isinstance(relation.left, Operand) and isinstance(relation.right, Operand)
 
 
 def literal_relation(
@@ -209,13 +214,14 @@ def native(name: str, relation: Relation, link_type: int) -> Native:
     if relation.mask is not None:
         raise problem("a mask is for ip and arp addresses", relation.mask)
     token, word = relation.right.token, relation.token.text
-    wanted: int | str = token.number if token.kind is Kind.NUMBER else token.text
+    text = token.text
+    wanted: int | str = token.number if token.kind is Kind.NUMBER else text
 
-    def outcome(value: Value) -> bool:
+    def outcome(value: Value) -> bool:  # noqa: ANN401 - fields hold what their types decode to
         if isinstance(value, (list, tuple)):
             return any(outcome(each) for each in value)
         if word == "contains":
-            return wanted in value if isinstance(value, str) else str(wanted) in str(value)
+            return text in str(value)
         if isinstance(value, (int, float)) == isinstance(wanted, int):
             return bool(_COMPARE[word](value, wanted))
         return bool(_COMPARE[word](str(value), str(wanted))) if word[0] in "=!" else False

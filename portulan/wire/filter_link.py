@@ -81,7 +81,7 @@ class Link:
         """Say whether the frame begins with link addresses."""
         return self.kind == LinkType.ETHERNET
 
-    def carries(self, ethertype: int) -> Node:
+    def carries(self, ethertype: int) -> Node:  # noqa: PLR0911 - one return a link
         """Return the test that the payload is of an ethertype, or of an LLC kind up to 0x5DC."""
         if self.labels:
             return self._under_label(ethertype)
@@ -107,7 +107,7 @@ class Link:
         llc = Not(test("gt", kind, LENGTH_MAX)) if self.is_ethernet else test("eq", kind, 4)
         if ethertype in (ISO, NETBEUI):
             return every(llc, equals(at, 2, ethertype << 8 | ethertype))
-        if ethertype == IPX_SAP or ethertype == IPX:
+        if ethertype in (IPX_SAP, IPX):
             snap = every(equals(at + 4, 4, IPX), equals(at, 4, 0xAAAA0300))
             inside = some(snap, equals(at, 1, IPX_SAP), equals(at, 2, 0xFFFF))
             return some(test("eq", kind, IPX), every(llc, inside))

@@ -2,26 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import numpy as np
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 from portulan.errors import UsageError
 from portulan.wire.filter_chain import chain
 from portulan.wire.filter_fields import (
-    compared, field_name, is_plain, literal_relation, native, placed, places, stand, words,
+    compared,
+    field_name,
+    literal_relation,
+    native,
+    placed,
+    places,
+    stand,
+    words,
 )
 from portulan.wire.filter_graph import (
-    Any, All, Expr, Length, Load, Node, Not, Num, binary, every, some, test,
+    All,
+    Any,
+    Expr,
+    Length,
+    Load,
+    Node,
+    Not,
+    Num,
+    binary,
+    every,
+    some,
+    test,
 )
 from portulan.wire.filter_link import IP, IP6, Link, masked
 from portulan.wire.filter_primitives import (
-    IP_PROTOCOLS, LINK_PROTOCOLS, Services, behind_ip, first_fragment, in_ip6, indexed,
-    link_address, primitive, protocol,
+    IP_PROTOCOLS,
+    LINK_PROTOCOLS,
+    Services,
+    behind_ip,
+    first_fragment,
+    indexed,
+    link_address,
+    primitive,
+    protocol,
 )
 from portulan.wire.filter_syntax import (
-    CONSTANTS, LINK_NAMES, Access, Arithmetic, Bare, Junction, Negation, Operand, Operation,
-    Primitive, Relation, Tree,
+    CONSTANTS,
+    LINK_NAMES,
+    Access,
+    Arithmetic,
+    Bare,
+    Junction,
+    Negation,
+    Operand,
+    Operation,
+    Relation,
+    Tree,
 )
 from portulan.wire.filter_tokens import Kind, Token, problem
 from portulan.wire.header import headers
@@ -29,6 +62,7 @@ from portulan.wire.layout import Field
 
 _OPERATIONS = {"+": "add", "-": "sub", "*": "mul", "/": "div", "%": "mod", "&": "and", "|": "or",
                "^": "xor", "<<": "lsh", ">>": "rsh"}
+_Made = TypeVar("_Made")
 _NAMED = frozenset({Kind.IP4, Kind.IP6, Kind.MAC, Kind.TEXT})
 
 
@@ -53,7 +87,7 @@ class Meaning:
             return chain(self.link, self.link_type, tree)
         return self._at(tree.token, lambda: primitive(self.link, tree, self.services))
 
-    def _at(self, token: Token, make):  # type: ignore[no-untyped-def]
+    def _at(self, token: Token, make: Callable[[], _Made]) -> _Made:
         """Return what is made; an error without a place gets this one."""
         try:
             return make()
@@ -62,7 +96,7 @@ class Meaning:
                 raise
             raise problem(error.reason, token, error.hint) from None
 
-    def _bare(self, tree: Bare) -> Node:
+    def _bare(self, tree: Bare) -> Node:  # noqa: PLR0911 - one return a word
         word, link = tree.token.text, self.link
         number = None if tree.number is None else tree.number.number
         if word in ("broadcast", "multicast"):
@@ -136,10 +170,12 @@ class Meaning:
                 ways.append(every(*checks, self._on_place(tree, names, known, reads)))
         return some(*ways) if ways else False
 
-    def _on_place(self, tree, names, known, reads):  # type: ignore[no-untyped-def]
-        if len(known) == 1 and is_plain(tree) and isinstance(tree.left, Operand) \
-                and tree.left.token in names and tree.right.token not in names \
-                and tree.right.token.text not in CONSTANTS and tree.right.token.text != "len":
+    def _on_place(
+        self, tree: Relation, names: dict[Token, str], known: dict[str, Field],
+        reads: dict[str, Callable[[int, int], Expr]],
+    ) -> Node:
+        literal = _literal(tree)
+        if literal is not None and literal not in names:
             name, field = next(iter(known.items()))
             return literal_relation(field, tree, reads[name])
         values = {}
@@ -169,10 +205,11 @@ class Meaning:
             raise problem("not a number", token)
         if isinstance(tree, Operation):
             left = self._number(tree.left, checks, values)
-            right = self._number(tree.right, checks, values)
-            return self._at(  # type: ignore[no-any-return]
+            # libpcap asks for the protocols of a left operand only; so do we, for the same verdict.
+            right = self._number(tree.right, [], values)
+            return self._at(
                 tree.token, lambda: binary(_OPERATIONS[tree.token.text], left, right))
-        return self._at(  # type: ignore[no-any-return]
+        return self._at(
             tree.token, lambda: self._octets(tree, checks, values))
 
     def _octets(
@@ -206,6 +243,15 @@ def _field_tokens(tree: Relation | Arithmetic) -> Iterator[Token]:
         yield from _field_tokens(tree.index)
     elif tree.token.kind is Kind.WORD and "." in tree.token.text:
         yield tree.token
+
+
+def _literal(tree: Relation) -> Token | None:
+    """Return what a field alone is compared with, unless it is a number of the frame itself."""
+    if not isinstance(tree.left, Operand) or "." not in tree.left.token.text:
+        return None
+    token = tree.right.token if isinstance(tree.right, Operand) else None
+    known = token is not None and (token.text in CONSTANTS or token.text in ("len", "length"))
+    return None if known else token
 
 
 def _refuse_named(operand: Arithmetic) -> None:

@@ -8,10 +8,32 @@ from typing import Final, TypeAlias
 from portulan.errors import UsageError
 from portulan.wire.address import Ip4, Ip6, Mac
 from portulan.wire.filter_graph import (
-    Expr, HeaderSize, Load, Node, Not, Num, binary, every, some, test,
+    Expr,
+    HeaderSize,
+    Load,
+    Node,
+    Not,
+    Num,
+    binary,
+    every,
+    some,
+    test,
 )
 from portulan.wire.filter_link import (
-    AARP, ARP, ATALK, IP, IP6, IPX, ISO, NETBEUI, PPPOED, RARP, STP, Link, equals, masked,
+    AARP,
+    ARP,
+    ATALK,
+    IP,
+    IP6,
+    IPX,
+    ISO,
+    NETBEUI,
+    PPPOED,
+    RARP,
+    STP,
+    Link,
+    equals,
+    masked,
 )
 from portulan.wire.filter_syntax import LINK_NAMES, Primitive, Qualifiers
 from portulan.wire.filter_tokens import Kind, Token, problem
@@ -163,7 +185,8 @@ def _sides(direction: str, found: Callable[[int], Node], src: int, dst: int) -> 
 def _net4(link: Link, tree: Primitive) -> Node:
     qualifiers, token = tree.qualifiers, tree.token
     number, mask = _net4_number(tree)
-    wanted = (qualifiers.protocol,) if qualifiers.protocol else ("ip", "arp", "rarp")
+    any_layer = ("ip",) if link.labels else ("ip", "arp", "rarp")
+    wanted = (qualifiers.protocol,) if qualifiers.protocol else any_layer
     places = {"ip": (12, 16), "arp": (14, 24), "rarp": (14, 24)}
     if not places.keys() >= set(wanted):
         raise problem(f"{qualifiers.protocol} has no IPv4 addresses to compare", token)
@@ -254,8 +277,8 @@ def _ports(
         return _sides(qualifiers.direction, side, 0, 2)
 
     base = link.payload
-    six = [every(equals(base + 6, 1, _TRANSPORTS[each]), compared(lambda at: Load(base + 40 + at, 2)))
-           for each in names]
+    six = [every(equals(base + 6, 1, _TRANSPORTS[each]),
+                 compared(lambda at: Load(base + 40 + at, 2))) for each in names]
     four = [every(equals(base + 9, 1, _TRANSPORTS[each]), first_fragment(link),
                   compared(lambda at: behind_ip(link, at, 2))) for each in names]
     return some(every(link.carries(IP6), some(*six)), every(link.carries(IP), some(*four)))

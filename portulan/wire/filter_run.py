@@ -73,7 +73,9 @@ def _label(target: Target, label: dict[int, str]) -> str:
     return "keep" if target else "drop"
 
 
-def _accumulate(expr: Expr, cell: int) -> list[bpf.Op]:
+def _accumulate(  # noqa: PLR0911 - one return a kind of expression
+    expr: Expr, cell: int
+) -> list[bpf.Op]:
     """Return what sets A; memory cells below `cell` are kept."""
     if isinstance(expr, Num):
         return [bpf.load_constant(expr.value)]
@@ -182,7 +184,7 @@ def mask(root: Target, frames: Frames) -> Flags:
     waiting: dict[int, list[Values]] = {id(root): [np.arange(len(frames))]}
     for block in blocks(root):
         arrived = waiting.pop(id(block), [])
-        rows = arrived[0] if len(arrived) == 1 else np.concatenate([np.empty(0, np.int64), *arrived])
+        rows = np.concatenate([np.empty(0, np.int64), *arrived])
         if not len(rows):
             continue
         held, inside = _test_rows(block, frames, rows)

@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
-from portulan.errors import UsageError
 from portulan.wire.filter_tokens import Kind, Token, problem, tokens
 
 DEPTH_MAX = 40
@@ -19,16 +18,18 @@ DEPTH_MAX = 40
 CHAIN_MAX = 100
 """Computations in one sum, which is a tree as deep."""
 
-PROTOCOLS: Final = frozenset(
-    "ether link fddi tr wlan ppp slip ip ip6 arp rarp tcp udp sctp icmp icmp6 igmp igrp pim vrrp"
-    " carp ah esp atalk aarp decnet lat sca moprc mopdl iso esis isis clnp l1 l2 iih lsp snp csnp"
-    " psnp stp ipx netbeui".split())
+_LINK_WORDS = "ether link fddi tr wlan ppp slip"
+_PROTOCOL_WORDS = """ip ip6 arp rarp tcp udp sctp icmp icmp6 igmp igrp pim vrrp carp ah esp atalk
+    aarp decnet lat sca moprc mopdl iso esis isis clnp l1 l2 iih lsp snp csnp psnp stp ipx
+    netbeui"""
+_KIND_WORDS = "host net port portrange proto protochain gateway"
+_OTHER_WORDS = """src dst and or not less greater len length byte mask broadcast multicast inbound
+    outbound vlan mpls pppoed pppoes geneve llc ifindex type subtype dir radio"""
+LINK_NAMES: Final = frozenset(_LINK_WORDS.split())
+PROTOCOLS: Final = LINK_NAMES | frozenset(_PROTOCOL_WORDS.split())
 _ALIASES: Final = {"es-is": "esis", "is-is": "isis"}
-LINK_NAMES: Final = frozenset("ether link fddi tr wlan ppp slip".split())
-KINDS: Final = frozenset("host net port portrange proto protochain gateway".split())
-_WORDS: Final = KINDS | PROTOCOLS | frozenset(
-    "src dst and or not less greater len length byte mask broadcast multicast inbound outbound"
-    " vlan mpls pppoed pppoes geneve llc ifindex type subtype dir radio".split())
+KINDS: Final = frozenset(_KIND_WORDS.split())
+_WORDS: Final = KINDS | PROTOCOLS | frozenset(_OTHER_WORDS.split())
 CONSTANTS: Final = {
     "icmptype": 0, "icmpcode": 1, "icmp-echoreply": 0, "icmp-unreach": 3, "icmp-sourcequench": 4,
     "icmp-redirect": 5, "icmp-echo": 8, "icmp-routeradvert": 9, "icmp-routersolicit": 10,
@@ -139,15 +140,14 @@ Tree: TypeAlias = Primitive | Bare | Relation | Negation | Junction
 
 def parse(text: str) -> Tree | None:
     """Return the tree of a filter, None for an empty one, which accepts all."""
-    parser = _Parser(tokens(text))
-    if parser.now.kind is Kind.END:
+    words = tokens(text)
+    if len(words) == 1:
         return None
+    parser = _Parser(words)
     tree, _ = parser.expression(None)
-    if parser.now.kind is not Kind.END:
-        hint = ""
-        if parser.now.text.lower() not in _WORDS:
-            hint = "join primitives with and, or"
-        raise problem("not expected here", parser.now, hint)
+    left = words[parser.at]
+    if left.kind is not Kind.END:
+        raise problem("not expected here", left, "join primitives with and, or")
     return tree
 
 
@@ -237,7 +237,7 @@ class _Parser:
         if token.kind is Kind.OPERATOR:
             return token.text == "-"
         if token.kind is Kind.NUMBER:
-            operator = follows.kind is Kind.OPERATOR and follows.text != "/"
+            operator = follows.kind is Kind.OPERATOR
             return operator and follows.text in _RELATIONS | _BINDING.keys()
         if token.kind is not Kind.WORD or token.escaped:
             return False
@@ -420,10 +420,3 @@ def _wanted(qualifiers: Qualifiers) -> str:
     wanted = {"net": "a net, as in 10.0.0.0/8", "host": "an address", "portrange": "a port range",
               "port": "a port", "proto": "a protocol's number or \\name"}
     return wanted.get(kind, "a number")
-
-
-__all__ = [
-    "CHAIN_MAX", "CONSTANTS", "DEPTH_MAX", "LINK_NAMES", "PROTOCOLS", "Access", "Arithmetic",
-    "Bare", "Junction", "Negation", "Operand", "Operation", "Primitive", "Qualifiers", "Relation",
-    "Tree", "UsageError", "parse",
-]
