@@ -15,9 +15,13 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from .api import open_chart, read, scan, scan_events
+    from .api.streams import dial, listen, relay
     from .store.chart import Chart
 
-__all__ = ["Chart", "__version__", "open_chart", "read", "scan", "scan_events"]
+__all__ = [
+    "Chart", "__version__", "dial", "listen", "open_chart", "read", "relay", "scan", "scan_events",
+]
+_STREAMS = ("dial", "listen", "relay")
 
 
 class _Package(ModuleType):
@@ -40,7 +44,12 @@ def __getattr__(name: str) -> object:
     if name in __all__:
         from . import api
 
-        found: object = getattr(api, name)
+        if name in _STREAMS:
+            from .api import streams
+
+            found: object = getattr(streams, name)
+            return found
+        found = getattr(api, name)
         return found
     raise AttributeError(f"module 'portulan' has no attribute {name!r}")
 

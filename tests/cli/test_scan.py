@@ -163,7 +163,7 @@ def test_no_right_for_syn_names_the_right_and_how_to_get_it(capsysbinary, monkey
 
     none = Rights(**{name: False if kind == "bool" else () for name, kind in (
         (field, str(note)) for field, note in Rights.__annotations__.items())})
-    monkeypatch.setattr(api, "rights", lambda: none)
+    monkeypatch.setattr(api.running, "rights", lambda: none)
     code, out, err = called(capsysbinary, "127.0.0.1", "-sS")
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert "CAP_NET_RAW" in err

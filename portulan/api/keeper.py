@@ -1,20 +1,13 @@
-"""What a Python user calls: scans that return charts, or stream their events.
-
->>> import portulan
->>> chart = portulan.scan("127.0.0.1", ports="1-20", method="connect", keep=False)
->>> chart.run.probes, chart.end.reason
-(20, 'done')
-"""
+"""Keeps what a job yields: evidence, journal, progress, in that order; and takes it up again."""
 
 from __future__ import annotations
 
 import contextlib
-import secrets
-import threading
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Unpack
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
@@ -22,163 +15,23 @@ from numpy.typing import NDArray
 
 from portulan import __version__
 from portulan.drive.clock import Clock
-from portulan.drive.job import Job
-from portulan.drive.plan import Plan, make_plan, take_aim
 from portulan.drive.request import Request
 from portulan.drive.step import Known, Phase, Step
-from portulan.drive.ways import find_ways
 from portulan.errors import DamageError, UsageError
-from portulan.link.rights import rights
-from portulan.link.routes import Routes
-from portulan.record import AnyEvent, End, Host, Port, Progress, Run, encode_lines
+from portulan.record import AnyEvent, End, Host, Port, Run
 from portulan.scan.sweep import Mark
 from portulan.scan.verdict import Answers
-from portulan.sockets.resolve import resolve
-from portulan.store.chart import Chart
 from portulan.store.charts import ChartFolder, Charts
 from portulan.store.disk import DiskError
 from portulan.store.findings import Findings
 from portulan.store.journal import Journal, read_events
 from portulan.store.lock import Lock
 from portulan.store.progress import ANSWER_DTYPE, ProgressLog
-from portulan.store.tables import parquet_files, warm, write_parquet
+from portulan.store.tables import parquet_files, write_parquet
 
 if TYPE_CHECKING:
-    from typing import TypedDict
-
-    from portulan.drive.capture import Capture
-    from portulan.drive.request import Method
     from portulan.link.pcapng_writer import PcapngWriter
     from portulan.wire.frames import Frames
-
-    class ScanOptions(TypedDict, total=False):
-        """Options of a scan; see `Request`, whose fields they are."""
-
-        exclude: str | Sequence[str]
-        ports: str
-        top_ports: int
-        method: Method
-        discover: bool
-        family: int
-        interface: str
-        max_rate: float | None
-        retries: int | None
-        timing: int
-        seed: int
-        shard: str
-        every_state: bool
-        scope: str
-        confirmed: bool
-        contact: str
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Shown:
-    """Events that are kept and may be shown now, and the very bytes that were kept."""
-
-    events: list[AnyEvent]
-    lines: bytes
-    progress: Progress | None
-
-
-def make_request(targets: str | Iterable[str], **options: Unpack[ScanOptions]) -> Request:
-    """Return the request for targets and options; a seed is chosen if none is given."""
-    given: dict[str, Any] = dict(options)
-    words = targets.split() if isinstance(targets, str) else list(targets)
-    exclude = given.pop("exclude", ())
-    holes = exclude.split() if isinstance(exclude, str) else list(exclude)
-    given.setdefault("seed", new_seed())
-    given.setdefault("argv", ["portulan.scan", *words])
-    return Request(
-        targets=[(word, "target") for word in words],
-        exclude=[(word, "exclude") for word in holes], **given,
-    )
-
-
-def new_seed() -> int:
-    """Return a seed that a person can read out: below 2**32."""
-    return secrets.randbelow(1 << 32)
-
-
-def plan(request: Request) -> Plan:
-    """Return what a request would do on this machine; nothing is sent.
-
-    Raises `UsageError` for wrong input, `PrivilegeError` for a method that needs more rights.
-    """
-    aim = take_aim(request, resolve)
-    ways = find_ways(aim.targets, Routes.load(), request.interface)
-    return make_plan(aim, ways, rights())
-
-
-class Scan:
-    """A scan under way, kept in a chart: iterate `shown()`, call `stop()` to end it early."""
-
-    def __init__(self, job: Job, keeper: Keeper | None) -> None:
-        self._job, self._keeper = job, keeper
-        self.events: list[AnyEvent] = []
-
-    @classmethod
-    def begin(cls, plan: Plan, *, keep: bool = True, charts: Charts | None = None) -> Scan:
-        """Prepare a scan; with `keep` a chart folder is made for it."""
-        keeper = Keeper.create(plan.aim.request, charts or Charts()) if keep else None
-        job = Job(
-            plan, run_id=keeper.folder.id if keeper else "none", version=__version__,
-            evidence=keeper,
-        )
-        return cls(job, keeper)
-
-    @classmethod
-    def resume(cls, which: str, *, charts: Charts | None = None) -> Scan:
-        """Take up a scan that was killed or interrupted."""
-        keeper, request = Keeper.reopen(which, charts or Charts())
-        try:
-            job = Job(
-                plan(request), run_id=keeper.folder.id, version=__version__, evidence=keeper,
-                memory=keeper,
-            )
-        except BaseException:
-            keeper.close()
-            raise
-        scan = cls(job, keeper)
-        scan.events = list(keeper.events)
-        return scan
-
-    @property
-    def folder(self) -> ChartFolder | None:
-        """Where it is kept."""
-        return self._keeper.folder if self._keeper else None
-
-    @property
-    def stopped(self) -> bool:
-        """Whether it was asked to stop."""
-        return self._job.stopped
-
-    def stop(self) -> None:
-        """End soon, with what is known."""
-        self._job.stop()
-
-    def shown(self) -> Iterator[Shown]:
-        """Yield events after they were kept.
-
-        Raises `DiskError` when the disk does not take them any more: what was kept stays readable.
-        """
-        steps = self._job.steps()
-        warm_up = threading.Thread(target=warm, name="portulan-warm")
-        try:
-            for step in steps:
-                if self._keeper and step.answers and not warm_up.ident:
-                    # While the kernel sends, the interpreter is idle: time to load what writes
-                    # the tables at the end.
-                    warm_up.start()
-                lines = self._keeper.keep(step) if self._keeper else encode_lines(step.events)
-                self.events += step.events
-                yield Shown(step.events, lines, step.progress)
-            if self._keeper:
-                self._keeper.finish(self.events)
-        finally:
-            steps.close()
-            if self._keeper:
-                self._keeper.close()
 
 
 @dataclass(slots=True)
@@ -374,8 +227,6 @@ def _check_evidence(path: Path) -> list[str]:
 
 
 def _digest(phase: Phase) -> bytes:
-    import hashlib
-
     return hashlib.sha256(phase.fingerprint).digest()
 
 
@@ -393,83 +244,3 @@ def _answers(rows: NDArray[np.void]) -> Answers:
         ttl=rows["ttl"], try_no=rows["tries"] & np.uint8(0x7F), time_ns=0,
         soft=(rows["tries"] & np.uint8(0x80)) != 0,
     )
-
-
-# -- for Python users -----------------------------------------------------------------------
-
-
-def scan(
-    targets: str | Iterable[str], *, keep: bool = True, **options: Unpack[ScanOptions]
-) -> Chart:
-    """Scan and return the chart; options are those of `portulan scan`, see `Request`.
-
-    Without `keep` the chart lives in a temporary folder and goes with the object.
-    """
-    import shutil
-    import tempfile
-    import weakref
-
-    with contextlib.ExitStack() as stack:
-        charts = Charts()
-        if not keep:
-            folder = Path(tempfile.mkdtemp(prefix="portulan-"))
-            stack.callback(shutil.rmtree, folder, ignore_errors=True)
-            charts = Charts(folder)
-        under_way = Scan.begin(plan(make_request(targets, **options)), charts=charts)
-        for _ in under_way.shown():
-            pass
-        chart = Chart.open(charts.find("last").path if under_way.folder is None
-                           else under_way.folder.path)
-        if not keep:
-            weakref.finalize(chart, stack.pop_all().close)
-        return chart
-
-
-async def scan_events(
-    targets: str | Iterable[str], *, keep: bool = False, **options: Unpack[ScanOptions]
-) -> AsyncIterator[AnyEvent]:
-    """Scan and yield events as they are found; leaving the loop ends the scan."""
-    import asyncio
-
-    loop = asyncio.get_running_loop()
-    events: asyncio.Queue[AnyEvent | BaseException | None] = asyncio.Queue()
-    under_way = Scan.begin(
-        await asyncio.to_thread(plan, make_request(targets, **options)), keep=keep)
-
-    def work() -> None:
-        last: BaseException | None = None
-        try:
-            for shown in under_way.shown():
-                for event in shown.events:
-                    loop.call_soon_threadsafe(events.put_nowait, event)
-        except BaseException as error:
-            last = error
-        with contextlib.suppress(RuntimeError):  # the loop may be closed by then
-            loop.call_soon_threadsafe(events.put_nowait, last)
-
-    thread = threading.Thread(target=work, name="portulan-scan", daemon=True)
-    thread.start()
-    try:
-        while (event := await events.get()) is not None:
-            if isinstance(event, BaseException):
-                raise event
-            yield event
-    finally:
-        under_way.stop()
-        await asyncio.to_thread(thread.join)
-
-
-def read(origin: str | Path | BinaryIO) -> Capture:
-    """Open a capture file (pcap or pcapng, plain, gzip or xz) by path or file; `-` is stdin.
-
-    Raises `UsageError` if it cannot be read or is no capture. Damage further on is data: see
-    `Capture.damage`.
-    """
-    from portulan.drive.capture import Capture
-
-    return Capture(origin)
-
-
-def open_chart(which: str | Path = "last") -> Chart:
-    """Open a kept chart by its id, a unique part of it, a path, or "last"."""
-    return Chart.open(which)

@@ -1,0 +1,106 @@
+"""What a Python user calls: one function a wish.
+
+>>> import portulan
+>>> chart = portulan.scan("127.0.0.1", ports="1-20", method="connect", keep=False)
+>>> chart.run.probes, chart.end.reason
+(20, 'done')
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import AsyncIterator, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Unpack
+
+from portulan.api.keeper import Keeper
+from portulan.api.running import Scan, ScanOptions, Shown, make_request, new_seed, plan
+from portulan.record import AnyEvent
+from portulan.store.chart import Chart
+from portulan.store.charts import Charts
+
+if TYPE_CHECKING:
+    from portulan.drive.capture import Capture
+
+__all__ = [
+    "Chart", "Keeper", "Scan", "ScanOptions", "Shown", "make_request", "new_seed", "open_chart",
+    "plan", "read", "scan", "scan_events",
+]
+
+
+def scan(
+    targets: str | Iterable[str], *, keep: bool = True, **options: Unpack[ScanOptions]
+) -> Chart:
+    """Scan and return the chart; options are those of `portulan scan`, see `Request`.
+
+    Without `keep` the chart lives in a temporary folder and goes with the object.
+    """
+    import shutil
+    import tempfile
+    import weakref
+
+    with contextlib.ExitStack() as stack:
+        charts = Charts()
+        if not keep:
+            folder = Path(tempfile.mkdtemp(prefix="portulan-"))
+            stack.callback(shutil.rmtree, folder, ignore_errors=True)
+            charts = Charts(folder)
+        under_way = Scan.begin(plan(make_request(targets, **options)), charts=charts)
+        for _ in under_way.shown():
+            pass
+        chart = Chart.open(charts.find("last").path if under_way.folder is None
+                           else under_way.folder.path)
+        if not keep:
+            weakref.finalize(chart, stack.pop_all().close)
+        return chart
+
+
+async def scan_events(
+    targets: str | Iterable[str], *, keep: bool = False, **options: Unpack[ScanOptions]
+) -> AsyncIterator[AnyEvent]:
+    """Scan and yield events as they are found; leaving the loop ends the scan."""
+    import asyncio
+
+    loop = asyncio.get_running_loop()
+    events: asyncio.Queue[AnyEvent | BaseException | None] = asyncio.Queue()
+    under_way = Scan.begin(
+        await asyncio.to_thread(plan, make_request(targets, **options)), keep=keep)
+
+    def work() -> None:
+        last: BaseException | None = None
+        try:
+            for shown in under_way.shown():
+                for event in shown.events:
+                    loop.call_soon_threadsafe(events.put_nowait, event)
+        except BaseException as error:
+            last = error
+        with contextlib.suppress(RuntimeError):  # the loop may be closed by then
+            loop.call_soon_threadsafe(events.put_nowait, last)
+
+    thread = threading.Thread(target=work, name="portulan-scan", daemon=True)
+    thread.start()
+    try:
+        while (event := await events.get()) is not None:
+            if isinstance(event, BaseException):
+                raise event
+            yield event
+    finally:
+        under_way.stop()
+        await asyncio.to_thread(thread.join)
+
+
+def read(origin: str | Path | BinaryIO) -> Capture:
+    """Open a capture file (pcap or pcapng, plain, gzip or xz) by path or file; `-` is stdin.
+
+    Raises `UsageError` if it cannot be read or is no capture. Damage further on is data: see
+    `Capture.damage`.
+    """
+    from portulan.drive.capture import Capture
+
+    return Capture(origin)
+
+
+def open_chart(which: str | Path = "last") -> Chart:
+    """Open a kept chart by its id, a unique part of it, a path, or "last"."""
+    return Chart.open(which)
