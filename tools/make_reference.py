@@ -19,6 +19,7 @@ import click
 from portulan import record
 from portulan.cli import VERBS, portulan
 from portulan.scan.verdict import NEXT_HOLD, REASON_TEXT, STATE_TEXT, Hold, State
+from portulan.wire import dissect as _every_header  # noqa: F401 - declares the headers
 from portulan.wire import headers
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -152,7 +153,8 @@ def fields() -> Iterator[str]:
     yield (
         "Every field of every header that `portulan.wire` declares, by its full name: scalars "
         "(`TCP.parse(...).dport`), columns (`TCP.gather(...).dport`) and this page come from one "
-        "class body. Fields wider than 64 bits are two columns, `_hi` and `_lo`."
+        "class body. Fields wider than 64 bits are two columns, `_hi` and `_lo`. Fields without "
+        "a byte lie behind the fixed octets: only dissected packets have them."
     )
     yield ""
     for name, header in sorted(headers().items()):
@@ -167,6 +169,10 @@ def fields() -> Iterator[str]:
             (f"`{each.name}`", f"`{each.kind}`", str(each.offset), str(each.bits), each.unit,
              each.sentence + (" *(filled in unless given)*" if each.auto else ""))
             for each in header.layout.fields
+        ]
+        rows += [
+            (f"`{header.layer}.{key}`", f"`{each.kind.__name__}`", "", "", each.unit, each.sentence)
+            for key, each in header.told.items()
         ]
         yield from _table(("field", "type", "byte", "bits", "unit", "meaning"), rows)
 
