@@ -63,7 +63,7 @@ Expr: TypeAlias = Num | Length | HeaderSize | Load | Binary
 
 
 @dataclass(frozen=True, slots=True)
-class Test:
+class Comparison:
     """`name` is eq, gt, ge, or set (common bits), as in BPF."""
 
     name: str
@@ -101,14 +101,14 @@ class Any:
     parts: tuple[Node, ...]
 
 
-Node: TypeAlias = bool | Test | Native | Not | All | Any
+Node: TypeAlias = bool | Comparison | Native | Not | All | Any
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Block:
     """A test and where to go on; True accepts the frame, False rejects it."""
 
-    test: Test | Native
+    test: Comparison | Native
     yes: Target
     no: Target
 
@@ -155,7 +155,7 @@ def test(name: str, left: Expr, right: Expr | int) -> Node:
     right = Num(right) if isinstance(right, int) else right
     if isinstance(left, Num) and isinstance(right, Num):
         return holds(name, left.value, right.value)
-    return Test(name, left, right)
+    return Comparison(name, left, right)
 
 
 def every(*parts: Node) -> Node:
@@ -170,12 +170,12 @@ def some(*parts: Node) -> Node:
 
 def graph(node: Node) -> Target:
     """Return the graph of a condition, without tests whose outcome is known on the way."""
-    made: dict[tuple[Test | Native, int, int], Block] = {}
+    made: dict[tuple[Comparison | Native, int, int], Block] = {}
     return _Pruner(_build(node, True, False, made)).pruned()
 
 
 def _build(
-    node: Node, yes: Target, no: Target, made: dict[tuple[Test | Native, int, int], Block]
+    node: Node, yes: Target, no: Target, made: dict[tuple[Comparison | Native, int, int], Block]
 ) -> Target:
     if isinstance(node, bool):
         return yes if node else no
@@ -230,17 +230,17 @@ class _Pruner:
         self.number = {test: at for at, test in enumerate(tests)}
         same: dict[Expr, int] = {}
         for test, at in self.number.items():
-            if isinstance(test, Test) and test.name == "eq" and isinstance(test.right, Num):
+            if isinstance(test, Comparison) and test.name == "eq" and isinstance(test.right, Num):
                 same[test.left] = same.get(test.left, 0) | 1 << at
         self.exclusive = [
-            same.get(t.left, 0) if isinstance(t, Test) and same.get(t.left, 0) >> n & 1 else 1 << n
+            same.get(t.left, 0) if isinstance(t, Comparison) and same.get(t.left, 0) >> n & 1 else 1 << n
             for t, n in self.number.items()]
         self.later: dict[int, int] = {}
         for block in reversed(self.order):
             self.later[id(block)] = (
                 1 << self.number[block.test] | self._later(block.yes) | self._later(block.no))
         self.done: dict[_Key, Target] = {}
-        self.made: dict[tuple[Test | Native, int, int], Block] = {}
+        self.made: dict[tuple[Comparison | Native, int, int], Block] = {}
 
     def _later(self, target: Target) -> int:
         return 0 if isinstance(target, bool) else self.later[id(target)]
@@ -276,7 +276,7 @@ class _Pruner:
     def _key(self, way: tuple[Target, int, int]) -> _Key:
         return id(way[0]), way[1], way[2]
 
-    def _join(self, test: Test | Native, yes: Target, no: Target) -> Target:
+    def _join(self, test: Comparison | Native, yes: Target, no: Target) -> Target:
         if yes is no:
             return yes
         return self.made.setdefault((test, id(yes), id(no)), Block(test, yes, no))
