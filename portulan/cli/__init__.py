@@ -30,6 +30,7 @@ VERBS: Final = {
     "filter": "Check a packet filter; print its BPF program.",
     "info": "Show this machine's network and rights; explain an address or a port.",
     "serve": "Serve a folder over HTTP, or show every request that comes.",
+    "proxy": "SOCKS5 and HTTP proxies for those whom lists allow.",
     "lab": "A safe network of your own to practise and test on.",
 }
 EXIT_USAGE: Final = 2

@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from portulan.errors import PortulanError
 
@@ -50,7 +50,8 @@ class RefusedError(PortulanError):
         super().__init__(reason or PHRASES[status])
 
 
-Headers = Sequence[tuple[str, str]]
+Headers: TypeAlias = Sequence[tuple[str, str]]
+RequestLine: TypeAlias = tuple[str, str, tuple[int, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +126,7 @@ def parse_head(head: bytes) -> Request:
 
     Raises RefusedError with 400, 414, 417, 431, 501 or 505.
     """
-    first, *lines = head[: -len(END_OF_HEAD)].split(b"\r\n")
-    method, target, version = _request_line(first)
-    headers = _headers(lines)
+    (method, target, version), headers = read_lines(head)
     target = _origin_form(method, target, headers, version)
     hosts = [value for key, value in headers if key == "host"]
     if len(hosts) != 1 and (hosts or version >= (1, 1)):
@@ -140,7 +139,13 @@ def parse_head(head: bytes) -> Request:
     )
 
 
-def _request_line(line: bytes) -> tuple[str, str, tuple[int, int]]:
+def read_lines(head: bytes) -> tuple[RequestLine, tuple[tuple[str, str], ...]]:
+    """Return a head's request line (method, target, version) and headers; raises RefusedError."""
+    first, *lines = head[: -len(END_OF_HEAD)].split(b"\r\n")
+    return _request_line(first), _headers(lines)
+
+
+def _request_line(line: bytes) -> RequestLine:
     if len(line) > TARGET_MAX_BYTES:
         raise RefusedError(414, f"the target is longer than {TARGET_MAX_BYTES} bytes")
     match = REQUEST_LINE.fullmatch(line)
