@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 import numpy as np
@@ -18,7 +18,7 @@ from portulan.drive.clock import Clock
 from portulan.drive.request import Request
 from portulan.drive.step import Known, Phase, Step
 from portulan.errors import DamageError, UsageError
-from portulan.record import AnyEvent, End, Host, Port, Run
+from portulan.record import AnyEvent, End, Host, Note, Os, Port, Run, Service
 from portulan.scan.sweep import Mark
 from portulan.scan.verdict import Answers
 from portulan.store.charts import ChartFolder, Charts
@@ -32,6 +32,11 @@ from portulan.store.tables import parquet_files, write_parquet
 if TYPE_CHECKING:
     from portulan.link.pcapng_writer import PcapngWriter
     from portulan.wire.frames import Frames
+
+
+#: A run that has none of these gets no tables: loading what writes them costs more than such a
+#: run itself.
+FINDINGS: Final = (Host, Port, Service, Os, Note)
 
 
 @dataclass(slots=True)
@@ -181,7 +186,8 @@ class Keeper:
         """Close the record; a scan that is complete gets its tables and needs no progress log."""
         self.close_files()
         last = events[-1] if events else None
-        write_parquet(Findings.of(events), parquet_files(self.folder))
+        if any(isinstance(event, FINDINGS) for event in events):
+            write_parquet(Findings.of(events), parquet_files(self.folder))
         if isinstance(last, End) and last.reason == "done":
             for path in self.folder.path.glob("progress-*.bin"):
                 path.unlink()

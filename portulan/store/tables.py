@@ -132,11 +132,8 @@ def address_halves(addrs: list[str]) -> tuple[NDArray[np.uint64], NDArray[np.uin
 def write_parquet(findings: Findings, files: Mapping[TableName, Path]) -> None:
     """Write tables as Parquet, sorted by address; each file whole or not at all.
 
-    Where nothing at all was found there is nothing to write: no file is made.
     Raises `DiskError`.
     """
-    if not any(len(getattr(findings, table)) for table in TABLES):
-        return
     import duckdb
 
     with connect() as connection:
