@@ -7,7 +7,7 @@ BPF. Walks only go forward, so that kernel, mask and predicate take the same way
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -228,19 +228,25 @@ class _Pruner:
         self.root, self.order = root, blocks(root)
         tests = dict.fromkeys(block.test for block in self.order)
         self.number = {test: at for at, test in enumerate(tests)}
-        same: dict[Expr, int] = {}
-        for test, at in self.number.items():
-            if isinstance(test, Comparison) and test.name == "eq" and isinstance(test.right, Num):
-                same[test.left] = same.get(test.left, 0) | 1 << at
-        self.exclusive = [
-            same.get(t.left, 0) if isinstance(t, Comparison) and same.get(t.left, 0) >> n & 1 else 1 << n
-            for t, n in self.number.items()]
+        self.exclusive = [1 << at for at in range(len(tests))]
+        for at, together in self._equalities(tests):
+            self.exclusive[at] = together
         self.later: dict[int, int] = {}
         for block in reversed(self.order):
             self.later[id(block)] = (
                 1 << self.number[block.test] | self._later(block.yes) | self._later(block.no))
         self.done: dict[_Key, Target] = {}
         self.made: dict[tuple[Comparison | Native, int, int], Block] = {}
+
+    def _equalities(self, tests: Iterable[Comparison | Native]) -> Iterator[tuple[int, int]]:
+        """Return each test for a constant, and the bits of all such of the same expression."""
+        same: dict[Expr, list[int]] = {}
+        for test in tests:
+            if isinstance(test, Comparison) and test.name == "eq" and isinstance(test.right, Num):
+                same.setdefault(test.left, []).append(self.number[test])
+        for numbers in same.values():
+            together = sum(1 << at for at in numbers)
+            yield from ((at, together) for at in numbers)
 
     def _later(self, target: Target) -> int:
         return 0 if isinstance(target, bool) else self.later[id(target)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,31 +41,37 @@ def program(root: Target, keep_octets: int) -> list[tuple[int, int, int, int]]:
     order = blocks(root)
     label = {id(block): f"b{at}" for at, block in enumerate(order)}
     source: list[bpf.Op | str] = []
-    held: dict[int, set[Expr | None]] = {}
+    held: dict[int, set[Expr]] = {}
     for block in order:
         test = block.test
         if isinstance(test, Native):
             raise UsageError("not expressible in BPF", text=test.reason,
                              hint="it can filter captures, not the kernel")
         source.append(label[id(block)])
-        known = held.get(id(block), {None})
-        if isinstance(test.right, Num):
-            constant: int | None = test.right.value
-            source += [] if known == {test.left} else _accumulate(test.left, 0)
-        else:
-            constant = None
-            source += [*_accumulate(test.right, 0), bpf.store(0), *_accumulate(test.left, 1),
-                       bpf.index_memory(0)]
         yes, no = (_label(target, label) for target in (block.yes, block.no))
-        source.append(bpf.jump_if(test.name, constant, yes=yes, no=no))
+        name, left, right = test.name, test.left, test.right
+        if name == "eq" and right == Num(0) and _is_masked(left):
+            # "No bit under the mask" is one instruction: jset, the other way round.
+            name, yes, no = "set", no, yes
+            right, left = left.right, left.left
+        if isinstance(right, Num):
+            source += [] if held.get(id(block)) == {left} else _accumulate(left, 0)
+            source.append(bpf.jump_if(name, right.value, yes=yes, no=no))
+        else:
+            source += [*_accumulate(right, 0), bpf.store(0), *_accumulate(left, 1),
+                       bpf.index_memory(0), bpf.jump_if(name, None, yes=yes, no=no)]
         for target in (block.yes, block.no):
-            held.setdefault(id(target), set()).add(test.left)
+            held.setdefault(id(target), set()).add(left)
     ends = {_label(t, label) for b in order for t in (b.yes, b.no)} | {_label(root, label)}
     if "keep" in ends:
         source += ["keep", bpf.keep(keep_octets)]
     if "drop" in ends:
         source += ["drop", bpf.keep(0)]
     return bpf.assemble(source)
+
+
+def _is_masked(expr: Expr) -> TypeGuard[Binary]:
+    return isinstance(expr, Binary) and expr.name == "and" and isinstance(expr.right, Num)
 
 
 def _label(target: Target, label: dict[int, str]) -> str:

@@ -159,7 +159,7 @@ def test_bad_declarations_are_refused():
 def test_unknown_field_name_lists_near_ones():
     with pytest.raises(UsageError, match=r"known: .*udp\.dport"):
         wire.find_field("udp.port")
-    with pytest.raises(UsageError, match=r"headers: ah, arp"):
+    with pytest.raises(UsageError, match=r"headers: (ah, )?arp"):
         wire.find_field("nope.port")
     assert wire.find_field("tcp.flags").kind == "tcp_flags"
 

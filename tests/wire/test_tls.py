@@ -39,6 +39,7 @@ def test_hello_cut_anywhere_is_a_defect_and_keeps_what_is_there():
 def test_records_of_one_segment_follow_each_other():
     found = over_tcp(443, bytes.fromhex("1403030001 01 1703030002 abcd"))
     assert found.protocols == "ip:tcp:tls:tls"
+    assert found.brief == "TLS change cipher"
 
 
 def test_server_hello_tells_its_choice():
