@@ -121,8 +121,12 @@ class Dissection:
 
     @property
     def brief(self) -> str:
-        """A few words about the innermost header that has some."""
-        return next((layer.brief for layer in reversed(self.layers) if layer.brief), "")
+        """A few words about the innermost protocol that has some: its first header's.
+
+        A hello comes before other records of its segment.
+        """
+        name = next((layer.name for layer in reversed(self.layers) if layer.brief), "")
+        return next((layer.brief for layer in self.layers if layer.name == name), "")
 
 
 def dissect(
