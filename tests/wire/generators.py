@@ -5,10 +5,13 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 import portulan.wire as wire
+from portulan.wire.dissect import PROTOCOLS
 from portulan.wire.header import Header
 from portulan.wire.tcp import NOP, SACK_OK, mss, timestamps, wscale
 
-ALL_HEADERS = sorted(wire.headers().values(), key=lambda header: header.layer)
+assert PROTOCOLS  # all of ours are declared by now
+ALL_HEADERS = sorted(
+    (header for header in wire.headers().values() if header.size), key=lambda header: header.layer)
 
 
 def values_of(header: type[Header]) -> st.SearchStrategy[dict[str, int]]:
