@@ -171,6 +171,13 @@ class Link:
         self.type_at, self.payload = self.header, self.header + 2
         return found
 
+    def llc(self) -> Node:
+        """Return the test for an IEEE 802.3 frame with LLC; Novell's raw IPX has none."""
+        if not self.is_ethernet:
+            raise UsageError(f"no LLC on {self.said}")
+        short = Not(test("gt", Load(self.type_at, 2), LENGTH_MAX))
+        return every(short, Not(equals(self.payload, 2, 0xFFFF)))
+
     def direction(self, *, outbound: bool) -> Node:
         """Return the test for frames this machine sent, or received."""
         if self.kind == LinkType.LINUX_SLL:

@@ -112,7 +112,9 @@ class Meaning:
             return link.mpls(number)
         if word == "pppoes":
             return link.pppoes(number)
-        if word in ("geneve", "llc", "ifindex", "type", "subtype", "dir", "radio"):
+        if word == "llc":
+            return link.llc()
+        if word in ("geneve", "ifindex", "type", "subtype", "dir", "radio"):
             raise UsageError("this primitive is not supported")
         if word in LINK_NAMES:
             raise UsageError("names the link, not a test", hint=f"write {word} host MAC")

@@ -14,8 +14,8 @@ HOSTS4 = ["10.0.0.1", "10.0.0.2", "192.168.1.1", "224.0.0.5", "255.255.255.255"]
 HOSTS6 = ["fe80::1", "2001:db8::2", "ff02::1"]
 BARE = "ip ip6 arp rarp tcp udp icmp icmp6 igmp sctp ah esp pim vrrp"
 READ = "ether ip ip6 tcp udp icmp icmp6 arp igmp sctp"
-ODD = """stp iso ipx atalk aarp netbeui isis clnp esis l1 l2 iih lsp snp csnp psnp decnet lat sca
-    moprc mopdl"""
+ODD = """stp iso ipx atalk aarp netbeui isis clnp esis l1 l2 iih lsp snp csnp psnp decnet lat
+    sca llc moprc mopdl"""
 MACS = ["02:00:00:00:00:01", "02:00:00:00:00:02", "ff:ff:ff:ff:ff:ff", "01:00:5e:00:00:05"]
 PORTS = [22, 53, 80, 443, 1000]
 

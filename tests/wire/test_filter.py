@@ -20,7 +20,7 @@ from portulan.wire.filter import compile_filter, link_number
 from tests.wire.filter_generators import LINKS, batch, expression
 from tests.wire.generators import hostile_octets
 
-PAIRS = 150
+PAIRS = 300
 """Random pairs in a run of the tests; the first 13,000 seeds were tried once."""
 SO_ATTACH_FILTER = 26
 

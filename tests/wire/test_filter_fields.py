@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 import portulan.wire as wire
@@ -60,6 +63,26 @@ def test_deep_field_is_for_captures_only_and_says_so():
 def test_plain_field_becomes_a_program():
     program = compile_filter("tcp.dport == 443 and ip.ttl < 10").program()
     assert [bool(bpf.run(program, each.pack())) for each in ALL] == [True, True, False, False]
+
+
+TOY = '''
+from portulan.wire import Frames, IPv4, bpf
+from portulan.wire.filter import compile_filter
+from portulan.wire.header import Header
+from portulan.wire.layout import u8, u16
+class Toy(Header, protocol=253):
+    """A toy."""
+    kind: u8 = 1
+    size: u16 = 2
+found, octets = compile_filter("toy.size == 7", 101), (IPv4() / Toy(size=7)).pack()
+assert found.match(octets) and bpf.run(found.program(), octets)
+assert found.mask(Frames.of([octets, octets[:-1]], link_type=101)).tolist() == [True, False]
+'''
+
+
+def test_header_of_a_user_is_filtered_in_all_three_ways():
+    # In a process of its own: a header once declared stays in the registry of all tests.
+    subprocess.run([sys.executable, "-c", TOY], check=True, timeout=60)
 
 
 @pytest.mark.parametrize("text", [
