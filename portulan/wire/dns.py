@@ -14,6 +14,8 @@ NAME_MAX_OCTETS = 255
 """RFC 1035 section 2.3.4."""
 JUMPS_MAX = 32
 """Compression pointers followed in one name; each must point before the one it is read from."""
+NAMES_MAX_CHARS = 65_536
+"""What the names of one message may expand to: pointers make a bomb of 64 KiB of records."""
 _POINTER = 0xC0
 _ROOT = "."
 
@@ -146,6 +148,7 @@ class _Reader:
     at: int
     told: dict[str, Value] = field(default_factory=dict)
     defect: str = ""
+    expanded: int = 0
 
     def take_questions(self, count: int) -> None:
         for index in range(min(count, ITEMS_MAX)):
@@ -177,6 +180,8 @@ class _Reader:
                 shown = _TYPE_NAMES.get(kind, f"TYPE{kind}")
                 self._add("answers", f"{name} {shown} {ttl_s} {data}")
             self.at += size
+        if count > ITEMS_MAX:
+            self.defect = self.defect or f"more than {ITEMS_MAX} records: {count}"
 
     def _add(self, name: str, text: str) -> None:
         there = self.told.setdefault(name, list[str]())
@@ -203,14 +208,19 @@ class _Reader:
         return f"{size} bytes"
 
     def _name_at(self, at: int) -> str:
-        found, _, defect = read_name(self.octets, at, self.base)
-        self.defect = self.defect or defect
-        return found
+        return self._read(at)[0]
 
     def _name(self) -> str:
-        found, self.at, defect = read_name(self.octets, self.at, self.base)
-        self.defect = self.defect or defect
+        found, self.at = self._read(self.at)
         return found
+
+    def _read(self, at: int) -> tuple[str, int]:
+        found, end, defect = read_name(self.octets, at, self.base)
+        self.expanded += len(found)
+        if self.expanded > NAMES_MAX_CHARS:
+            defect = defect or "names expand to more than a message may hold"
+        self.defect = self.defect or defect
+        return found, end
 
 
 def read_name(octets: bytes, at: int, base: int) -> tuple[str, int, str]:

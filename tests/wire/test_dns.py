@@ -74,3 +74,18 @@ def test_control_characters_in_a_label_are_escaped():
 def test_promised_records_that_are_not_there_are_a_defect():
     found = over_udp(53, DNS(questions=65535, answer_count=65535).pack())
     assert "cut short" in found.defect
+
+
+def test_names_that_expand_without_end_stop_at_the_bound():
+    name = b"\1a" * 120 + b"\0"
+    records = (b"\xc0\x0c\0\5\0\1\0\0\0\1\0\2\xc0\x0c") * 4000
+    head = DNS(questions=1, answer_count=4000).pack()
+    found = over_udp(53, head + name + b"\0\1\0\1" + records)
+    assert "expand" in found.defect
+    assert len(told(found, "dns")["answers"]) < 256
+
+
+def test_more_records_than_are_told_are_a_defect():
+    records = b"\0\0\1\0\1\0\0\0\1\0\4\1\2\3\4" * 300
+    found = over_udp(53, DNS(questions=0, answer_count=300).pack() + records)
+    assert "more than 256 records" in found.defect
