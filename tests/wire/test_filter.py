@@ -21,7 +21,7 @@ from tests.wire.filter_generators import LINKS, batch, expression
 from tests.wire.generators import hostile_octets
 
 PAIRS = 300
-"""Random pairs in a run of the tests; the first 13,000 seeds were tried once."""
+"""Random pairs in a run of the tests; the first 6,000 seeds were tried once."""
 SO_ATTACH_FILTER = 26
 
 
@@ -37,8 +37,9 @@ def ends_outside(program, octets, wire_length):
     return not any(runs)
 
 
-def tcpdump(text, link):
-    found = subprocess.run(["tcpdump", "-ddd", "-y", link, text], capture_output=True, text=True,
+def tcpdump(text, link, *options):
+    words = ["tcpdump", *options, "-ddd", "-y", link, text]
+    found = subprocess.run(words, capture_output=True, text=True,
                            timeout=20, check=False)
     if found.returncode:
         return None
@@ -73,9 +74,12 @@ def test_random_filters_and_captures_get_tcpdumps_verdicts():
         assert ours.mask(frames).tolist() == mine, (seed, text)
         assert [ours.match(o, n) for o, n in zip(frames, lengths, strict=True)] == mine, text
         for row in np.flatnonzero(np.array(mine) != np.array(theirs)).tolist():
-            # Which read of a cut frame comes first is the optimizer's choice.
-            cut = (ends_outside(each, frames[row], lengths[row]) for each in (program, peer))
-            assert any(cut), (seed, text, frames[row].hex())
+            # Which read of a cut frame comes first is the optimizer's choice, and now and then
+            # (1 in 100,000) libpcap's changes what a filter means: -O shows what it meant.
+            octets, length = frames[row], lengths[row]
+            cut = any(ends_outside(each, octets, length) for each in (program, peer))
+            meant = cut or bpf.run(tcpdump(text, link, "-O"), octets, length)
+            assert bool(meant) == (cut or mine[row]), (seed, text, octets.hex())
             different += 1
         compared += len(mine)
     assert compared > 3000
