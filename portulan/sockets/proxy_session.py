@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from contextlib import suppress
 from typing import Final, Protocol
 
@@ -158,8 +157,9 @@ class Session:
             return
         try:
             await self._pass_on(asked, asked.request, target)
+            await target.close()
         finally:
-            target.abort()
+            target.abort()  # harmless where it was closed
 
     async def _read_head(self) -> bytes:
         data = b""
@@ -183,7 +183,9 @@ class Session:
 
     async def _pass_on(self, asked: HttpAsked, request: Request, target: SocketStream) -> None:
         """Pass one request and its answer on; a next one may be for another target."""
+        self._line.target_sock = target.sock
         await target.write(asked.head)
+        self._line.up.count += len(asked.head)
         if asked.expects:
             await self._client.write(CONTINUE)
         body = asyncio.create_task(self._send_body(request, target))
@@ -254,7 +256,7 @@ class Session:
 
     async def _first_of(self, hosts: list[str], port: int) -> SocketStream:
         for host in hosts[:-1]:
-            with contextlib.suppress(OSError):
+            with suppress(OSError):
                 async with asyncio.timeout(ATTEMPT_S):
                     return await connect_tcp(Endpoint("tcp", host, port))
         return await connect_tcp(Endpoint("tcp", hosts[-1], port))
