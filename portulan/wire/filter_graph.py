@@ -22,6 +22,10 @@ BLOCKS_PER_TEST_MAX = 8
 """Knowing what was tested on the way may copy blocks; a graph that grows more is left as it is."""
 
 
+PRUNED_MAX_BLOCKS = 1500
+"""Larger graphs stay as they are: too long for the kernel anyway, and pruning takes seconds."""
+
+
 @dataclass(frozen=True, slots=True)
 class Num:
     """A constant."""
@@ -171,7 +175,8 @@ def some(*parts: Node) -> Node:
 def graph(node: Node) -> Target:
     """Return the graph of a condition, without tests whose outcome is known on the way."""
     made: dict[tuple[Comparison | Native, int, int], Block] = {}
-    return _Pruner(_build(node, True, False, made)).pruned()
+    root = _build(node, True, False, made)
+    return root if len(made) > PRUNED_MAX_BLOCKS else _Pruner(root).pruned()
 
 
 def _build(

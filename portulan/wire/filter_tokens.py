@@ -12,8 +12,8 @@ from enum import Enum
 from portulan.errors import UsageError
 from portulan.wire.address import Ip6
 
-LENGTH_MAX_CHARS = 65_536
-"""A list of 3,000 hosts fits; more belongs into a net, and would be no BPF program anyway."""
+LENGTH_MAX_CHARS = 16_384
+"""A list of 1,000 hosts fits; more belongs into a net, and would be no BPF program anyway."""
 
 
 class Kind(Enum):

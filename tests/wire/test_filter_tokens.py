@@ -30,7 +30,7 @@ def test_numbers_in_all_bases_have_their_value():
     assert [token.number for token in tokens("80 0x50 0120")[:-1]] == [80, 80, 80]
 
 
-@pytest.mark.parametrize("text", ["4294967296", "080", "9" * 400, "ip ; ip", "x" * 70_000, "'a'"])
+@pytest.mark.parametrize("text", ["4294967296", "080", "9" * 400, "ip ; ip", "'a'"])
 def test_bad_word_is_one_line(text):
     with pytest.raises(UsageError) as caught:
         tokens(text)
