@@ -5,7 +5,15 @@
 set -eu
 cd "$(dirname "$0")/.."
 STAMP=.venv/.lock-installed
-if [ -x .venv/bin/portulan ] && cmp -s requirements.lock "$STAMP"; then exit 0; fi
+# Where PYTHONDONTWRITEBYTECODE is set, or the checkout is another user's, Python would compile
+# all of it again at every start (0.1 s): so compile it here, once a change.
+compiled() {
+    .venv/bin/python -m compileall -q portulan 2>/dev/null || true
+}
+if [ -x .venv/bin/portulan ] && cmp -s requirements.lock "$STAMP"; then
+    compiled
+    exit 0
+fi
 
 runs() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
 fills() { "$1" -c 'import ensurepip' 2>/dev/null || "$1" -m pip --version >/dev/null 2>&1; }
@@ -38,5 +46,6 @@ fi
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 $pip install --quiet --require-hashes -r requirements.lock
 $pip install --quiet --no-deps --no-build-isolation --editable .
+compiled
 .venv/bin/portulan --version >/dev/null
 cp requirements.lock "$STAMP"
