@@ -11,12 +11,18 @@ from portulan.errors import UsageError, printable
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from portulan.record import Connection
     from portulan.store import Chart, ChartFolder, Summary
 
 ID_HELP = "An id may be cut short as long as it stays unique; `last` is the newest chart."
 
 TARGETS_WIDTH = 13
 """What is left of 80 columns when the other columns hold their widest usual values."""
+
+CONNECTIONS_SHOWN = 1_000
+"""Of a ledger: more than anyone scrolls through; rich takes a second for 5,000 rows."""
+
+NUMBERS = {"LASTED", "IN", "OUT", "RTT"}
 
 STATE_STYLES = {"done": "green", "interrupted": "yellow", "running": "cyan", "damaged": "red"}
 
@@ -50,7 +56,10 @@ def list_charts(as_json: bool) -> None:
 @click.argument("id_", metavar="ID", default="last")
 @click.option("--json", "as_json", is_flag=True, help="Print the chart's events as JSON Lines.")
 def show(id_: str, as_json: bool) -> None:
-    """Show a chart's hosts and ports, and where the packets are that prove them."""
+    """Show a chart's hosts and ports, and where the packets are that prove them.
+
+    Of a chart of listen, relay or proxy: its connections, with the UTC time of their begin.
+    """
     from portulan.store import Chart
 
     chart = Chart.open(id_)
@@ -100,6 +109,8 @@ def _print_json_lines(lines: list[Summary]) -> None:
 
 
 def _list_table(lines: list[Summary]) -> Table:
+    from portulan.store.summary import LEDGERS
+
     table = _table(gap=1)
     for name in ("ID", "BEGUN", "TARGETS"):
         table.add_column(name, no_wrap=True)
@@ -108,9 +119,12 @@ def _list_table(lines: list[Summary]) -> Table:
     table.add_column("STATE", no_wrap=True)
     table.add_column("SIZE", justify="right", no_wrap=True)
     for line in lines:
+        # A ledger has no hosts: its verb and how many connections it holds stand there.
+        counts = ((line.verb, str(line.connections)) if line.verb in LEDGERS
+                  else (str(line.hosts_up), str(line.open)))
         table.add_row(
             line.id, _local_time(line.started), _plain(" ".join(line.targets), TARGETS_WIDTH),
-            str(line.hosts_up), str(line.open),
+            *counts,
             f"[{STATE_STYLES[line.state]}]{line.state}[/]", _size_text(line.size_bytes),
         )
     return table
@@ -118,6 +132,7 @@ def _list_table(lines: list[Summary]) -> Table:
 
 def _show_text(chart: Chart) -> None:
     from portulan.store import summarize
+    from portulan.store.summary import LEDGERS
 
     summary = summarize(chart.folder)
     run = chart.run
@@ -125,15 +140,60 @@ def _show_text(chart: Chart) -> None:
     if run:
         click.echo(f"Targets {printable(' '.join(run.targets), 300)}")
         click.echo(f"Begun {printable(run.started)}, {printable(run.why, 300)}")
+    if summary.verb in LEDGERS:
+        _show_connections(chart)
+    else:
+        _show_findings(chart)
+    if chart.evidence.exists():
+        click.echo(f"Evidence {chart.evidence}")
+    if summary.state == "interrupted" and summary.verb not in LEDGERS:
+        click.echo(f"Resume it: portulan scan --resume {chart.id}")
+
+
+def _show_findings(chart: Chart) -> None:
     if len(chart):
         _print(_port_table(chart))
     ports = len(chart.open_ports())
     click.echo(f"{_count(chart.findings.hosts_up(), 'host')} up, {_count(ports, 'port')} open")
     _print_quiet_hosts(chart)
-    if chart.evidence.exists():
-        click.echo(f"Evidence {chart.evidence}")
-    if summary.state == "interrupted":
-        click.echo(f"Resume it: portulan scan --resume {chart.id}")
+
+
+def _show_connections(chart: Chart) -> None:
+    """Print who was connected, when, how much passed, and why it ended; the newest at the end."""
+    kept = chart.connections
+    if len(kept) > CONNECTIONS_SHOWN:
+        click.echo(f"The last {CONNECTIONS_SHOWN} connections; --json prints all")
+    if kept:
+        _print(_connection_table(kept[-CONNECTIONS_SHOWN:]))
+    received, sent = sum(each.received for each in kept), sum(each.sent for each in kept)
+    click.echo(f"{_count(len(kept), 'connection')}, {_size_text(received)} from clients, "
+               f"{_size_text(sent)} to them")
+
+
+def _connection_table(kept: list[Connection]) -> Table:
+    wanted = {"TARGET": any(each.target for each in kept), "RTT": any(each.rtt_us for each in kept)}
+    columns = ("CLIENT", "TARGET", "BEGUN", "LASTED", "IN", "OUT", "RTT", "ENDED")
+    shown = [name for name in columns if wanted.get(name, True)]
+    table = _table(gap=1)
+    for name in shown:
+        table.add_column(name, no_wrap=name in NUMBERS, overflow="fold",
+                         justify="right" if name in NUMBERS else "left")
+    for each in kept:
+        cells = _connection_cells(each)
+        table.add_row(*(cells[name] for name in shown))
+    return table
+
+
+def _connection_cells(each: Connection) -> dict[str, str]:
+    target_tls = f"target {each.target_tls}" if each.target_tls else ""
+    ended = f"{each.closed}: {each.error}" if each.error else each.closed
+    return {
+        "CLIENT": _plain(each.client), "TARGET": _plain(each.target),
+        "BEGUN": _plain(each.started[11:19]), "LASTED": f"{each.elapsed_s:.3g} s",
+        "IN": _size_text(each.received), "OUT": _size_text(each.sent),
+        "RTT": f"{each.rtt_us} us" if each.rtt_us else "",
+        "ENDED": _plain(", ".join(filter(None, (ended, each.tls, target_tls)))),
+    }
 
 
 def _count(number: int, noun: str) -> str:

@@ -6,7 +6,7 @@ import asyncio
 import signal
 import sys
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import rich_click as click
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from portulan.cli.connect_terminal import LineEditor
+    from portulan.cli.ledger import Ledger
     from portulan.sockets.acceptor import Acceptor, Handler, Note
     from portulan.sockets.access import AccessList
     from portulan.sockets.endpoint import Endpoint
@@ -67,6 +68,9 @@ FLAGS = {"cert": "--cert", "key": "--key", "ca": "--ca", "alpn": "--alpn", "join
 @click.option("--alpn", metavar="NAMES", help="Protocols to take, the preferred first.")
 @click.option("--join", metavar="GROUPS", help="Multicast groups to join (UDP).")
 @click.option("--interface", metavar="NAME", help="Only this interface.")
+@click.option("--keep", is_flag=True, help="Keep the connections in a chart.")
+@click.option("--json", "as_json", is_flag=True,
+              help="Print each ended connection as JSON (with --echo, --broker, --exec).")
 @click.option("-v", "--verbose", is_flag=True, help="Say on stderr who comes and goes.")
 @click.pass_context
 def listen(ctx: click.Context, /, endpoint: str, port: str | None, **given: object) -> None:
@@ -80,11 +84,16 @@ def listen(ctx: click.Context, /, endpoint: str, port: str | None, **given: obje
     Exit codes: 0 the client ended, 2 it cannot be listened there or a client broke off, 3 ended
     by --idle.
     """
+    from portulan.cli.ledger import Ledger
+    from portulan.drive.clock import Clock
     from portulan.sockets.acceptor import raise_file_limit
 
     plan = _plan(endpoint, port, given)
     raise_file_limit()
-    ctx.exit(asyncio.run(_until_signal(plan)))
+    with Ledger(verb="listen", targets=[str(plan.end)], argv=sys.argv, keep=bool(given["keep"]),
+                as_json=bool(given["as_json"]), clock=Clock.unix, say=None) as ledger:
+        code = asyncio.run(_until_signal(replace(plan, ledger=ledger)))
+    ctx.exit(code)
 
 
 @dataclass(frozen=True)
@@ -96,6 +105,7 @@ class _Plan:
     idle: float
     access: AccessList
     given: dict[str, object]
+    ledger: Ledger | None = None
 
 
 def _plan(endpoint: str, port: str | None, given: dict[str, object]) -> _Plan:
@@ -116,6 +126,7 @@ def _plan(endpoint: str, port: str | None, given: dict[str, object]) -> _Plan:
     if given["exec"]:
         command_words(str(given["exec"]), where="--exec")
     _check_forms(end, service, given)
+    _check_ledger(end, service, given)
     many = bool(given["keep_open"]) or bool(service)
     if given["dump"] and (many or end.is_datagram):
         raise UsageError("a dump shows one client", where="--hex", hint="use it without "
@@ -142,13 +153,23 @@ def _check_forms(end: Endpoint, service: str, given: dict[str, object]) -> None:
                          hint="--rate limits datagrams")
 
 
+def _check_ledger(end: Endpoint, service: str, given: dict[str, object]) -> None:
+    from portulan.errors import UsageError
+
+    flag = "--keep" if given["keep"] else "--json" if given["as_json"] else ""
+    if flag and end.is_datagram:
+        raise UsageError("datagrams make no connections", where=flag,
+                         hint="portulan relay notes flows of UDP")
+    if given["as_json"] and service not in {"echo", "broker", "exec"}:
+        raise UsageError("stdout is for what clients say", where="--json",
+                         hint="--keep, then portulan charts show last --json")
+
+
 def _words(value: object) -> list[str]:
     return [str(word) for word in value] if isinstance(value, tuple) else []
 
 
 def _endpoint(text: str, port: str | None, given: dict[str, object]) -> Endpoint:
-    from dataclasses import replace
-
     from portulan.errors import UsageError
     from portulan.sockets.endpoint import Endpoint
 
@@ -167,13 +188,20 @@ def _endpoint(text: str, port: str | None, given: dict[str, object]) -> Endpoint
 
 
 async def _until_signal(plan: _Plan) -> int:
-    """Run until it ends by itself, or SIGTERM asks for the same tidy end as Ctrl-C."""
+    """Run until it ends by itself, or a signal asks for a tidy end."""
     loop, work = asyncio.get_running_loop(), asyncio.create_task(_run(plan))
-    loop.add_signal_handler(signal.SIGTERM, work.cancel)
+    came: list[int] = []
+
+    def stop(number: int) -> None:
+        came.append(number)
+        work.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop, number)
     try:
         return await work
     except asyncio.CancelledError:
-        return 128 + signal.SIGTERM
+        return 128 + came[0]
 
 
 async def _run(plan: _Plan) -> int:
@@ -188,19 +216,24 @@ async def _run(plan: _Plan) -> int:
 
 
 async def _open(plan: _Plan, handler: Handler, max_conns: int = 0) -> Acceptor:
+    from portulan.drive.clock import Clock
     from portulan.errors import printable
     from portulan.sockets.acceptor import listen as open_listener
 
     limit, rate = plan.given["max_conns"], plan.given["rate"]
+    ledger = plan.ledger
     acceptor = await open_listener(
         plan.end, handler, access=plan.access, note=_Notes(),
         max_conns=max_conns or (limit if isinstance(limit, int) else 0),
         rate=rate if isinstance(rate, float) else 0.0,
+        record=ledger.record if ledger and ledger.wanted else None, clock=Clock.unix,
     )
     for address in acceptor.addresses:
         _say(f"listening on {printable(address)}")
     if acceptor.fingerprint:
         _say(f"certificate sha256 {acceptor.fingerprint}")
+    if ledger and ledger.folder:
+        _say(f"kept in chart {ledger.folder.id}")
     return acceptor
 
 
@@ -228,6 +261,8 @@ class _Notes:
 
 async def _one(plan: _Plan, editor: LineEditor | None) -> int:
     """Talk with the first client; once it is there, new ones are refused."""
+    from portulan.sockets.acceptor import Closed
+
     done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
     async def talk(stream: Stream) -> None:
@@ -240,6 +275,8 @@ async def _one(plan: _Plan, editor: LineEditor | None) -> int:
         finally:
             _left(plan, stream)
         done.set_result(code)
+        if code:
+            raise Closed("idle" if code == EXIT_IDLE else "client-reset")
 
     async with await _open(plan, talk, max_conns=1) as acceptor:
         return await done

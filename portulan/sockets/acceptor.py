@@ -15,6 +15,7 @@ import socket
 import ssl
 import stat
 import sys
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
@@ -23,12 +24,14 @@ from types import TracebackType
 from typing import Final, Self
 
 from portulan.errors import PrivilegeError, UsageError, printable
+from portulan.record import ClosedReason, Connection
 from portulan.sockets.access import AccessList, Rate
 from portulan.sockets.certificate import NAMES
 from portulan.sockets.datagram import Address, Datagrams, bind_datagram_socket, bind_host
 from portulan.sockets.dial import unix_address
 from portulan.sockets.endpoint import EVERYWHERE, Endpoint
 from portulan.sockets.faults import WORDS, words
+from portulan.sockets.ledger import Carried, Line, end_text, tls_text
 from portulan.sockets.lookup import Found, lookup
 from portulan.sockets.stream import (
     SocketStream,
@@ -66,6 +69,14 @@ class Note:
     text: str
 
 
+class Closed(Exception):  # noqa: N818 - how a connection ended, told by its handler
+    """What a handler raises to end a connection for a reason of which it has told people itself."""
+
+    def __init__(self, why: ClosedReason) -> None:
+        self.why: ClosedReason = why
+        super().__init__(why)
+
+
 Handler = Callable[[Stream], Awaitable[None]]
 Before = Callable[[SocketStream], Awaitable[None]]
 
@@ -76,14 +87,15 @@ class Acceptor:
     def __init__(self, end: Endpoint, handler: Handler, *, access: AccessList, max_conns: int,
                  rate: Rate | None, context: ssl.SSLContext | None, fingerprint: str,
                  before_tls: Before | None, handshake_timeout: float,
-                 note: Callable[[Note], None]) -> None:
+                 note: Callable[[Note], None],
+                 record: Callable[[Connection], None] | None, clock: Callable[[], int]) -> None:
         self.endpoint, self.fingerprint = end, fingerprint
         """SHA-256 of the certificate, for clients to pin; empty without TLS."""
         self.accepted = self.refused = 0
         self._handler, self._access, self._rate = handler, access, rate
         self._context, self._before_tls = context, before_tls
         self._handshake_s, self._note = handshake_timeout, note
-        self._max_conns = max_conns
+        self._max_conns, self._record, self._clock = max_conns, record, clock
         self._sockets: list[socket.socket] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
@@ -195,12 +207,16 @@ class Acceptor:
                 self._refuse(sock, address, "rate", "more connections a second than it may make")
                 return
         self.accepted += 1
-        task = self._loop.create_task(self._serve(sock, address_name(address)))
+        task = self._loop.create_task(self._serve(sock, address))
         self._tasks.add(task)
         task.add_done_callback(partial(self._left, sock))
 
     def _refuse(self, sock: socket.socket, address: Address, kind: str, text: str) -> None:
         self.refused += 1
+        if self._record:
+            line = self._line(sock, address)
+            line.error = text
+            self._over(line, "denied")
         SocketStream(sock).abort()
         self._note(Note(address_name(address), kind, text))
 
@@ -209,8 +225,11 @@ class Acceptor:
         sock.close()  # a task that is cancelled before its first step never gets to do it
         self.resume()
 
-    async def _serve(self, sock: socket.socket, peer: str) -> None:
+    async def _serve(self, sock: socket.socket, address: Address) -> None:
         stream: Stream | None = None
+        served, error = False, ""
+        why: ClosedReason = "stopped"
+        peer, line = address_name(address), self._line(sock, address) if self._record else None
         try:
             if sock.family != socket.AF_UNIX:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY,
@@ -218,21 +237,63 @@ class Acceptor:
             plain = SocketStream(sock, peer=peer or "unix")
             stream = plain
             stream = await self._begin(plain)
+            served = True
             await self._handler(stream)
+            if line:  # while its socket is open: the kernel knows the round trip
+                self._close_line(line, stream, "end", "")
+                line = None
             await finish(stream)
         except asyncio.CancelledError:
             pass  # the listener closes
-        except ssl.SSLError as error:
-            self._note(Note(peer, "tls", words(error)))
-        except OSError as error:
-            self._note(Note(peer, "peer", words(error)))
-        except Exception as error:
-            self._note(Note(peer, "error", f"{type(error).__name__}: {printable(str(error))}"))
+        except Closed as closed:
+            why = closed.why
+        except Exception as fault:
+            why, error = self._fault(peer, fault, served=served)
         finally:
+            if line:
+                self._close_line(line, stream, why, error)
             if stream is None:
                 sock.close()
             else:
                 stream.abort()
+
+    def _fault(self, peer: str, fault: Exception, *, served: bool) -> tuple[ClosedReason, str]:
+        """Tell of what ended a connection; return why it ended, and in words what `why` omits."""
+        if isinstance(fault, ssl.SSLError):
+            self._note(Note(peer, "tls", words(fault)))
+            return "tls", words(fault)
+        if isinstance(fault, OSError):
+            self._note(Note(peer, "peer", words(fault)))
+            if isinstance(fault, TimeoutError) and not fault.errno:
+                return ("idle", "") if served else ("timeout", "")
+            return "client-reset", ""
+        text = f"{type(fault).__name__}: {printable(str(fault))}"
+        self._note(Note(peer, "error", text))
+        return "error", text
+
+    def _line(self, sock: socket.socket, address: Address) -> Line:
+        carried: Carried = "unix" if sock.family == socket.AF_UNIX else "tcp"
+        line = Line(client=end_text(address), local=end_text(sock.getsockname()), protocol=carried,
+                    started_ns=self._clock(), now_s=self._loop.time())
+        line.client_sock = sock
+        return line
+
+    def _close_line(self, line: Line, stream: Stream | None, why: ClosedReason,
+                    error: str) -> None:
+        """Record a connection; its socket is still open."""
+        if stream is not None:
+            line.up.count, line.down.count = stream.received, stream.sent
+            line.tls = tls_text(stream.facts)
+        line.error = error
+        self._over(line, why)
+
+    def _over(self, line: Line, why: ClosedReason) -> None:
+        if self._record is None:
+            return
+        try:
+            self._record(line.event(why, self._loop.time()))
+        except Exception as error:  # a disk that is full must not stop who listens
+            self._note(Note(line.client, "error", f"not recorded: {printable(str(error))}"))
 
     async def _begin(self, stream: SocketStream) -> Stream:
         if not self._context and not self._before_tls:
@@ -258,11 +319,14 @@ async def listen(
     before_tls: Before | None = None,
     handshake_timeout: float = HANDSHAKE_S,
     note: Callable[[Note], None] = _say_nothing,
+    record: Callable[[Connection], None] | None = None,
+    clock: Callable[[], int] = time.time_ns,
 ) -> Acceptor:
     """Listen and serve each connection with `handler`, which need not close the stream.
 
     `max_conns` 0: as many as there may be descriptors. `rate`: new connections a second by one
-    address, 0: any. `before_tls` may read what precedes TLS; `note` hears of who was not served.
+    address, 0: any. `before_tls` may read what precedes TLS; `note` hears of who was not served,
+    `record` takes every connection that ended.
     Raises `UsageError` and `PrivilegeError`.
     """
     end = Endpoint.parse(endpoint, listening=True)
@@ -274,6 +338,7 @@ async def listen(
         end, handler, access=access or AccessList(), rate=Rate(rate) if rate else None,
         max_conns=min(max_conns or CONNS_MAX, room), context=context, fingerprint=fingerprint,
         before_tls=before_tls, handshake_timeout=handshake_timeout, note=note,
+        record=record, clock=clock,
     )
     for sock in await bind(end):
         acceptor.add(sock)

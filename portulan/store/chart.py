@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from portulan.errors import printable
-from portulan.record import AnyEvent, End, Host, Note, Os, Port, Run, Service
+from portulan.record import AnyEvent, Connection, End, Host, Note, Os, Port, Run, Service
 
 from .charts import ChartFolder, Charts
 from .findings import Findings, TableName, address_key, port_key
@@ -113,6 +113,11 @@ class Chart:
     def notes(self) -> list[Note]:
         """What checks said, in order of time."""
         return list(self.findings.notes)
+
+    @property
+    def connections(self) -> list[Connection]:
+        """The connections of a listener, a relay or a proxy, in the order of their ends."""
+        return list(self.findings.connections)
 
     def open_ports(self) -> list[Port]:
         """Return the open ports, by address, protocol and number."""

@@ -9,7 +9,18 @@ from typing import Literal, TypeAlias, TypeVar
 
 import msgspec
 
-from portulan.record import AnyEvent, End, Host, Note, Os, Port, Protocol, Run, Service
+from portulan.record import (
+    AnyEvent,
+    Connection,
+    End,
+    Host,
+    Note,
+    Os,
+    Port,
+    Protocol,
+    Run,
+    Service,
+)
 
 PortKey: TypeAlias = tuple[str, int, Protocol]
 TableName: TypeAlias = Literal["hosts", "ports", "services", "systems", "notes"]
@@ -32,6 +43,8 @@ class Findings:
     services: dict[PortKey, Service]
     systems: dict[str, Os]
     notes: list[Note]
+    connections: list[Connection]
+    """What a listener, a relay or a proxy kept, in the order of their ends."""
 
     @classmethod
     def of(cls, events: Iterable[AnyEvent]) -> Findings:
@@ -48,6 +61,7 @@ class Findings:
             services={(e.addr, e.port, e.protocol): e for e in _only(Service, every)},
             systems={e.addr: e for e in _only(Os, every)},
             notes=_only(Note, every),
+            connections=_only(Connection, every),
         )
 
     def hosts_up(self) -> int:

@@ -22,6 +22,13 @@ SMALL_BYTES = 1 << 20
 """Journals up to this size are read whole, and so checked: 20 ms."""
 
 
+LEDGERS = frozenset({"listen", "relay", "proxy"})
+"""Verbs whose charts hold connections."""
+
+CONNECTION = b'"type":"connection"'
+"""In such a line only: a quote in the text of others is escaped."""
+
+
 @dataclass(frozen=True, slots=True)
 class Summary:
     """What a list of charts shows of one."""
@@ -34,6 +41,10 @@ class Summary:
     open: int
     state: State
     size_bytes: int
+    connections: int = 0
+    """What a listener, a relay or a proxy kept."""
+    verb: str = ""
+    """`listen`, `relay`, `proxy`, or how a scan asked."""
 
 
 def summarize(folder: ChartFolder) -> Summary:
@@ -54,7 +65,19 @@ def summarize(folder: ChartFolder) -> Summary:
         id=folder.id, started=run.started if run else "", targets=run.targets if run else [],
         hosts_up=found[0], open=found[1],
         state="running" if running else _state(run, end, damage), size_bytes=folder.size_bytes(),
+        verb=run.method if run else "", connections=_connections(folder.journal, run),
     )
+
+
+def _connections(path: Path, run: Run | None) -> int:
+    """Return how many connections a ledger holds; of scans, whose journals have none, 0."""
+    if run is None or run.method not in LEDGERS:
+        return 0
+    try:
+        with path.open("rb") as file:
+            return sum(CONNECTION in line for line in file)
+    except OSError:
+        return 0
 
 
 def _state(run: Run | None, end: End | None, damage: list[Damage]) -> State:

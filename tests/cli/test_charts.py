@@ -8,7 +8,7 @@ from click.testing import CliRunner, Result
 
 from portulan.cli.charts import charts as command
 from portulan.errors import UsageError
-from portulan.record import AnyEvent, End, Host, Port, Run, Service
+from portulan.record import AnyEvent, Connection, End, Host, Port, Run, Service
 from portulan.store import ChartFolder, Charts, Journal, Lock
 
 HOUR_NS = 3_600 * 10**9
@@ -56,7 +56,8 @@ def test_list_json_is_one_object_a_chart() -> None:
     found = [json.loads(line) for line in call("list", "--json").stdout.splitlines()]
     assert found == [{
         "id": folder.id, "started": "2026-11-21T09:41:00Z", "targets": ["10.0.0.0/24"],
-        "hosts_up": 1, "open": 1, "state": "done", "size_bytes": folder.size_bytes()}]
+        "hosts_up": 1, "open": 1, "state": "done", "size_bytes": folder.size_bytes(),
+        "connections": 0, "verb": "syn"}]
 
 
 def test_list_of_nothing_says_where_it_looked(home: Path) -> None:
@@ -146,3 +147,47 @@ def test_rm_of_a_chart_that_is_written_is_refused() -> None:
     with Lock.take(folder.lock):
         assert "is being written" in str(call("rm", "-y", "last").exception)
     assert len(Charts().list()) == 1
+
+
+def ledger(*events: AnyEvent) -> ChartFolder:
+    folder = Charts().create(HOUR_NS)
+    run = Run(schema=1, id=folder.id, version="0", argv=[], started="2026-11-21T09:41:00Z", seed=1,
+              targets=["127.0.0.1:80"], probes=0, method="relay", why="kept")
+    with Journal.create(folder.journal) as journal:
+        journal.append([run, *events])
+    return folder
+
+
+def connection(**more: object) -> Connection:
+    given: dict[str, object] = {
+        "client": "10.0.0.1:5", "local": "10.0.0.2:80", "protocol": "tcp",
+        "started": "2026-11-21T09:42:03.5Z", "elapsed_s": 1.5, "received": 1000, "sent": 2000,
+        "closed": "end"}
+    return Connection(**(given | more))  # type: ignore[arg-type]
+
+
+def test_show_of_a_ledger_tells_its_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    ledger(connection(target="127.0.0.1:80", rtt_us=42, tls="TLSv1.3"),
+           connection(client=NASTY, closed="refused", error="127.0.0.1:80: refused"))
+    text = call("show").stdout
+    words = " ".join(text.split())
+    for part in ("10.0.0.1:5 127.0.0.1:80 09:42:03 1.5 s 1 kB 2 kB 42 us end, TLSv1.3",
+                 "refused: 127.0.0.1:80: refused",
+                 "2 connections, 2 kB from clients, 4 kB to them"):
+        assert part in words
+    assert "\x1b" not in text
+    assert "host" not in text
+    assert "resume" not in text.lower()
+
+
+def test_show_of_an_empty_ledger_says_that_there_were_none() -> None:
+    ledger(done())
+    assert "0 connections" in call("show").stdout
+
+
+def test_list_counts_the_connections_of_a_ledger() -> None:
+    ledger(connection(error='"type":"connection"'), connection(), done())
+    line = call("list").stdout.splitlines()[1].split()
+    assert line[5:7] == ["relay", "2"]
+    assert json.loads(call("list", "--json").stdout)["connections"] == 2

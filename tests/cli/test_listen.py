@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from portulan.record import decode
 from tests.cli.test_connect import Listener, one_line, portulan
 
 #: No right at all, as a user who is not root: what privileged ports need is named.
@@ -190,3 +191,34 @@ def test_privileged_port_without_the_right_is_explained():
     if b"No module named" in done.stderr or done.returncode == 126:
         pytest.skip("this interpreter is not readable by others")
     one_line(done, 2, "CAP_NET_BIND_SERVICE")
+
+
+def test_connections_are_kept_and_printed(tmp_path):
+    home = os.environ | {"PORTULAN_HOME": str(tmp_path)}
+    with Listener("0", "--echo", "--keep", "--json", env=home) as listener:
+        assert b"kept in chart " in listener.process.stderr.readline()
+        client = connected(listener.place)
+        client.sendall(b"hello")
+        client.shutdown(socket.SHUT_WR)
+        assert rest(client) == b"hello"
+        printed = listener.process.stdout.readline()
+        listener.process.send_signal(signal.SIGINT)
+        assert listener.ended()[0] == 128 + signal.SIGINT
+    shown = portulan("charts", "show", "last", "--json", env=home).stdout.splitlines()
+    assert [b'"run"' in shown[0], shown[1] + b"\n", b'"done"' in shown[2]] == [True, printed, True]
+    record = decode(printed)
+    assert (record.closed, record.received, record.sent) == ("end", 5, 5)
+
+
+def test_silent_only_client_is_kept_as_idle(tmp_path):
+    home = os.environ | {"PORTULAN_HOME": str(tmp_path)}
+    with Listener("0", "-i", "0.2", "--keep", env=home) as listener, connected(listener.place):
+        assert listener.ended()[0] == 3
+    shown = portulan("charts", "show", "last", "--json", env=home).stdout.splitlines()
+    assert decode(shown[1]).closed == "idle"
+
+
+@pytest.mark.parametrize("words", [["-u", "0", "--keep"], ["0", "--json"], ["0", "-k", "--json"]])
+def test_ledger_that_cannot_be_is_refused(words):
+    flag = "--keep" if "--keep" in words else "--json"
+    one_line(portulan("listen", *words), 2, flag)

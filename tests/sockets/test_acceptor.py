@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import errno
 import os
 import socket
@@ -9,13 +10,13 @@ import pytest
 
 from portulan.errors import PrivilegeError, UsageError
 from portulan.sockets import acceptor as room
-from portulan.sockets.acceptor import bind_datagrams, bind_error, listen
+from portulan.sockets.acceptor import Closed, bind_datagrams, bind_error, listen
 from portulan.sockets.access import AccessList
 from portulan.sockets.dial import dial
 from portulan.sockets.endpoint import Endpoint
 from portulan.sockets.faults import DialError
 from portulan.sockets.services import echo
-from tests.sockets.talking import read_all, run
+from tests.sockets.talking import reached, read_all, run, served
 
 
 async def said(port, words=b"hello", host="127.0.0.1"):
@@ -314,5 +315,117 @@ def test_context_of_the_callers_is_used():
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         async with await listen("tls://127.0.0.1:0", echo, context=context) as acceptor:
             assert acceptor.fingerprint == ""
+
+    run(main())
+
+
+def kept(link, deed, tmp_path, handler=None, **more):
+    """Return the records of one client that does `deed`."""
+    async def echoed(stream):
+        while data := await stream.read():
+            await stream.write(data)
+
+    async def main():
+        records, notes = [], []
+        acceptor, end = await served(link, handler or echoed, tmp_path, record=records.append,
+                                     clock=lambda: 10**18, note=notes.append, **more)
+        async with acceptor:
+            with contextlib.suppress(OSError, DialError):
+                await deed(acceptor, end)
+            for _ in range(500):
+                if records:
+                    break
+                await asyncio.sleep(0.01)
+        return records
+
+    return run(main())
+
+
+@pytest.mark.parametrize("link", ["tcp", "unix", "tls1.3"])
+def test_record_of_an_orderly_client_counts_its_content(link, tmp_path):
+    async def talk(_, end):
+        stream = await reached(link, end)
+        await stream.write(b"hello")
+        await stream.write_eof()
+        assert await stream.read() == b"hello"
+        await stream.close()
+
+    (record,) = kept(link, talk, tmp_path)
+    assert (record.closed, record.received, record.sent, record.error) == ("end", 5, 5, "")
+    assert record.protocol == ("unix" if link == "unix" else "tcp")
+    assert record.started == "2001-09-09T01:46:40.000000Z"
+    assert (record.rtt_us > 0) == (link != "unix")
+    assert record.tls[:7] == ("TLSv1.3" if link == "tls1.3" else "")
+
+
+def test_record_of_a_client_that_speaks_no_tls_says_so(tmp_path):
+    async def junk(acceptor, _):
+        stream = await dial(f"tcp://{acceptor.addresses[0]}")
+        try:
+            await stream.write(b"no hello at all\r\n\r\n")
+            await stream.read()
+        finally:
+            stream.abort()
+
+    (record,) = kept("tls1.3", junk, tmp_path)
+    assert record.closed == "tls"
+    assert "does not speak TLS" in record.error
+
+
+def test_record_of_a_client_that_resets_says_so(tmp_path):
+    async def leave(_, end):
+        stream = await reached("tcp", end)
+        await stream.write(b"x")
+        await stream.read()
+        stream.abort()
+
+    (record,) = kept("tcp", leave, tmp_path)
+    assert (record.closed, record.received) == ("client-reset", 1)
+
+
+def test_record_of_a_denied_client_has_no_bytes(tmp_path):
+    async def knock(_, end):
+        (await reached("tcp", end)).abort()
+
+    (record,) = kept("tcp", knock, tmp_path, access=AccessList.of([], ["127.0.0.0/8"]))
+    assert (record.closed, record.received) == ("denied", 0)
+
+
+@pytest.mark.parametrize(("fault", "closed"), [
+    (Closed("idle"), "idle"), (TimeoutError(), "idle"), (ValueError("bad"), "error")])
+def test_record_says_what_the_handler_says(fault, closed, tmp_path):
+    async def fail(_):
+        raise fault
+
+    async def come(_, end):
+        stream = await reached("tcp", end)
+        try:
+            await stream.read()
+        finally:
+            stream.abort()
+
+    (record,) = kept("tcp", come, tmp_path, handler=fail)
+    assert record.closed == closed
+
+
+def test_record_that_fails_stops_nobody(tmp_path):
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    async def echo(stream):
+        await stream.write(await stream.read())
+
+    async def main():
+        notes = []
+        acceptor, end = await served("tcp", echo, tmp_path, record=full, note=notes.append)
+        async with acceptor:
+            for _ in range(2):
+                stream = await reached("tcp", end)
+                await stream.write(b"x")
+                await stream.write_eof()
+                assert await stream.read() == b"x"
+                await stream.close()
+            await asyncio.sleep(0.05)
+        assert "not recorded" in notes[0].text
 
     run(main())

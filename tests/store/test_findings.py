@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portulan.record import Host, Note, Os, Port, Service
+from portulan.record import Connection, Host, Note, Os, Port, Service
 from portulan.store.findings import Findings, address_key, merge_hosts
 
 from .samples import end_event, open_port, run_event
@@ -85,3 +85,11 @@ def test_any_text_has_a_key_of_16_bytes(text: str) -> None:
 @pytest.mark.parametrize("text", ["", "host", "1.2.3", "1.2.3.256", "1.2.3.x", "::g", "1..2.3"])
 def test_nonsense_sorts_last(text: str) -> None:
     assert address_key(text) == b"\xff" * 16
+
+
+def test_connections_are_kept_in_the_order_of_their_ends() -> None:
+    ended = [
+        Connection(client=f"10.0.0.1:{port}", local="10.0.0.2:80", protocol="tcp", started="",
+                   elapsed_s=0.1, received=0, sent=0, closed="end")
+        for port in (3, 1, 2)]
+    assert Findings.of(ended).connections == ended
