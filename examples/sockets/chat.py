@@ -38,6 +38,9 @@ class Chat:
                     self.hear(key.data)
                 if key.data in self.clients and mask & selectors.EVENT_WRITE:
                     self.send(key.data, b"")
+        for client in self.clients:
+            client.conn.close()
+        self.selector.close()
 
     def welcome(self) -> None:
         conn, _ = self.listener.accept()

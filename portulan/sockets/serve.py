@@ -48,6 +48,11 @@ FULL_PAUSE_S: Final = 0.05
 TICK_S: Final = 1.0
 """How often deadlines are looked at, and the date is renewed."""
 
+HEADROOM: Final = 8
+"""Connections fewer than descriptors allowed when they ran out."""
+LEARNED_S: Final = 60.0
+"""Until it is tried again with all."""
+
 HANDSHAKE_S: Final = 10.0
 HANDSHAKE_AT_LIMIT_S: Final = 1.0
 """The same where a new client waits for its place."""
@@ -149,8 +154,8 @@ class Server:
         """SHA-256 of the certificate; empty without TLS."""
         self._hub, self._sockets = hub, sockets
         self._access, self._rate, self._max_conns = access, rate, max_conns
-        self._context = context
-        self._starting: dict[asyncio.Task[None], float] = {}
+        self._limit, self._context = max_conns, context
+        self._starting: dict[Connection, tuple[asyncio.Task[None], float]] = {}
         self._listen()
 
     @property
@@ -175,7 +180,7 @@ class Server:
             listener.close()
         # One that was cancelled before its first step would never close its socket.
         await asyncio.sleep(0)
-        starting = list(self._starting)
+        starting = [task for task, _ in self._starting.values()]
         for task in starting:
             task.cancel()
         await asyncio.gather(*starting, return_exceptions=True)
@@ -201,47 +206,65 @@ class Server:
                 self._hub.loop.remove_reader(listener)
 
     def _accept(self, listener: socket.socket) -> None:
-        for _ in range(ACCEPTS_AT_ONCE):
-            if not self._room():
-                self._rest()
-                return
+        for taken in range(ACCEPTS_AT_ONCE):
+            if self._full():
+                # Someone gives way only for a client that is surely there: the first of a wake.
+                if taken:
+                    return
+                if not (self._hub.make_room() or self._end_slow_start()):
+                    self._rest()
+                    return
             try:
                 sock, address = listener.accept()
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as error:
                 if error.errno in _EXHAUSTED:
-                    self._hub.make_room()
+                    self._learn_limit()
                     self._rest()
                     return
                 continue  # an error of that connection, which is gone (accept(2))
             if not self._admits(address):
                 sock.close()
                 continue
-            task = self._hub.loop.create_task(self._begin(sock, address_name(address)))
-            self._starting[task] = self._hub.now()
-            task.add_done_callback(self._started)
+            self._start(sock, address_name(address))
 
-    def _started(self, task: asyncio.Task[None]) -> None:
-        self._starting.pop(task, None)
+    def _start(self, sock: socket.socket, peer: str) -> None:
+        connection = Connection(self._hub, peer, secure=self._context is not None)
+        task = self._hub.loop.create_task(self._begin(sock, connection))
+        self._starting[connection] = task, self._hub.now()
+        task.add_done_callback(lambda _: self._starting.pop(connection, None))
+
+    def _learn_limit(self) -> None:
+        """There are fewer descriptors than we were told: keep some free for the files."""
+        self._limit = max(1, len(self._hub.connections) - HEADROOM)
+        for _ in range(HEADROOM):
+            self._hub.make_room()
+        self._hub.loop.call_later(LEARNED_S, self._forget_limit)
+
+    def _forget_limit(self) -> None:
+        self._limit = self._max_conns
 
     def _rest(self) -> None:
         """Leave new clients in the kernel's queue for a moment, instead of spinning."""
         self._pause()
         self._hub.loop.call_later(FULL_PAUSE_S, self._listen)
 
-    def _room(self) -> bool:
-        count = len(self._hub.connections) + len(self._starting)
-        return count < self._max_conns or self._hub.make_room() or self._end_slow_start()
+    def _full(self) -> bool:
+        # Between its first bytes and its task's end a connection stands in both.
+        starting = sum(each not in self._hub.connections for each in self._starting)
+        return len(self._hub.connections) + starting >= self._limit
 
     def _end_slow_start(self) -> bool:
         """Give up the TLS handshake that takes longest."""
-        task, since = next(iter(self._starting.items()), (None, 0.0))
-        if task is None or self._hub.now() - since < HANDSHAKE_AT_LIMIT_S:
-            return False
-        self._started(task)
-        task.cancel()
-        return True
+        for connection, (task, since) in self._starting.items():
+            if self._hub.now() - since < HANDSHAKE_AT_LIMIT_S:
+                return False
+            if connection not in self._hub.connections:
+                del self._starting[connection]
+                task.cancel()
+                return True
+        return False
 
     def _admits(self, address: tuple[str, int]) -> bool:
         host = bare_host(address[0])
@@ -249,9 +272,8 @@ class Server:
             return False
         return self._rate is None or self._rate.admits(host, self._hub.now())
 
-    async def _begin(self, sock: socket.socket, peer: str) -> None:
+    async def _begin(self, sock: socket.socket, connection: Connection) -> None:
         sock.setblocking(False)
-        connection = Connection(self._hub, peer, secure=self._context is not None)
         try:
             await self._hub.loop.connect_accepted_socket(
                 lambda: connection, sock, ssl=self._context,

@@ -21,10 +21,10 @@ import struct
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from portulan.sockets.serve_body import Body
 from portulan.sockets.serve_http import (
     END_OF_HEAD,
     HEAD_MAX_BYTES,
-    Chunks,
     RefusedError,
     Request,
     Response,
@@ -63,6 +63,10 @@ BODY_MIN_BYTES_PER_S: Final = 1000
 """A body may take the grace, and a second more for every so many bytes: a drip is cut off."""
 
 LINGER_S: Final = 2.0
+
+ROOM_TRIES: Final = 10
+ROOM_S: Final = 0.01
+"""Tries to open a file, and the pause between them, when all descriptors are in use."""
 
 TLS_PIECE_BYTES: Final = 64 * 1024
 NO_SENDFILE: Final = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
@@ -206,7 +210,7 @@ class Connection(asyncio.BufferedProtocol):
         if len(self._buffer) >= HEAD_MAX_BYTES:
             status = 431 if b"\r\n" in self._buffer else 414
             self._refuse(RefusedError(status))
-        elif self._buffer and not 0x20 < self._buffer[0] < 0x7F:
+        elif self._buffer not in (b"", b"\r") and not 0x20 < self._buffer[0] < 0x7F:
             # TLS on a plain port, or no HTTP at all: it would never become a head.
             self._refuse(RefusedError(400, "this port speaks plain HTTP" if not self.secure
                                       else "this is no HTTP"))
@@ -258,7 +262,7 @@ class Connection(asyncio.BufferedProtocol):
             request = parse_head(head)
             self._hub.check_host(request)
             body = Body(self, request)
-            response = await self._hub.handler.answer(request, body)
+            response = await self._handle(request, body)
         except RefusedError as refusal:
             response = plain(refusal.status, str(refusal), refusal.headers)
         except (ConnectionError, ssl.SSLError):
@@ -278,6 +282,17 @@ class Connection(asyncio.BufferedProtocol):
         if self._hub.log is not None:
             self._hub.log(self.peer, head, response.status, response.length)
         return keep_alive
+
+    async def _handle(self, request: Request, body: Body) -> Response:
+        """Ask the handler; out of descriptors, let a waiting client go and ask again."""
+        for _ in range(ROOM_TRIES):
+            try:
+                return await self._hub.handler.answer(request, body)
+            except RefusedError as refusal:
+                if refusal.status != 503 or request.length != 0 or not self._hub.make_room():
+                    raise
+            await asyncio.sleep(ROOM_S)
+        return await self._hub.handler.answer(request, body)
 
     # -- a body comes in ---------------------------------------------------------------------
 
@@ -480,66 +495,3 @@ def _content(response: Response) -> bytes:
     if len(content) != response.length:
         raise ConnectionAbortedError
     return content
-
-
-class Body:
-    """A request's body, read as the handler asks for it."""
-
-    def __init__(self, connection: Connection, request: Request) -> None:
-        self._connection = connection
-        self._left = request.length
-        self._chunks = Chunks() if request.length is None else None
-        self._ask_first = _expects(request) and request.length != 0
-        connection.begin_body()
-
-    @property
-    def peer(self) -> str:
-        """The client, as `ADDR:PORT`."""
-        return self._connection.peer
-
-    async def read(self) -> bytes:
-        """Return the next bytes, empty at the end; raises if the client breaks off."""
-        while True:
-            data = self._take()
-            if data or self._done:
-                self._connection.taken(len(data))
-                return data
-            if self._ask_first:
-                self._ask_first = False
-                if not self._connection.buffer:
-                    self._connection.say_continue()
-            if not await self._connection.more():
-                raise ConnectionAbortedError
-
-    async def skip(self) -> bool:
-        """Drop what is left if that is quickly done; return whether the next request follows."""
-        if self._ask_first and not self._done:
-            return False
-        try:
-            dropped = 0
-            while not self._done and dropped < AHEAD_MAX_BYTES and self._connection.buffer:
-                dropped += len(self._take()) or AHEAD_MAX_BYTES
-        except RefusedError:
-            return False
-        return self._done
-
-    @property
-    def _done(self) -> bool:
-        return self._chunks.done if self._chunks else not self._left
-
-    def _take(self) -> bytes:
-        buffer = self._connection.buffer
-        if self._chunks:
-            return self._chunks.take(buffer)
-        data = bytes(buffer[: self._left])
-        del buffer[: len(data)]
-        self._left = (self._left or 0) - len(data)
-        return data
-
-
-def _expects(request: Request) -> bool:
-    """Tell whether the client waits to be told to go on; other expectations are refused."""
-    value = request.header("expect")
-    if value is not None and value.lower() != "100-continue":
-        raise RefusedError(417)
-    return value is not None and request.version >= (1, 1)

@@ -75,6 +75,25 @@ def test_interrupt_ends_with_130(tmp_path: Path) -> None:
         assert process.wait(20) == 130
 
 
+def test_few_descriptors_serve_many_clients(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(bytes(100_000))
+    words = [sys.executable, "-m", "portulan", "serve", str(tmp_path), "--bind", "0"]
+    shell = ["sh", "-c", 'ulimit -n 64; exec "$@"', "sh", *words]
+    with subprocess.Popen(shell, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr
+        port = int(process.stderr.readline().rpartition(":")[2])
+        with contextlib.ExitStack() as stack:
+            for _ in range(100):
+                sock = socket.create_connection(("127.0.0.1", port), timeout=20)
+                stack.enter_context(sock).sendall(b"GET /a HTTP/1.1\r\n")
+            for _ in range(5):
+                assert fetch(port, "/a")[0] == 200
+        process.terminate()
+        said = process.stderr.read()
+        assert "portulan" not in said.partition("\n")[2]
+        assert process.wait(20) == 0
+
+
 def test_upload_is_taken_only_when_asked_for(tmp_path: Path) -> None:
     with running(str(tmp_path), "--upload", "--max-upload", "1k") as (_, port, _):
         assert fetch(port, "/x", method="PUT", data=b"abc")[0] == 201

@@ -189,7 +189,7 @@ def test_client_that_stays_silent_is_ended(root: Path, data: bytes, status: int)
         if status:
             assert read_answer(sock).status == status
         assert sock.recv(1) == b""
-        assert not list(root.glob(".portulan*"))
+    assert not list(root.glob(".portulan*"))
 
 
 @pytest.mark.usefixtures("hurried")
