@@ -20,10 +20,10 @@ from portulan.scan.verdict import Answers
 from portulan.target.space import Space
 from portulan.wire.frames import Frames
 
-#: Frames built and sent at once: twice the transmit ring's slots. Fewer would be gentler on the
-#: receive ring, but each batch costs some 300 calls into NumPy whatever its size (measured: a /16
-#: took 1.05 s with 1,024, 0.85 s with 4,096, 0.83 s with this; more gains nothing).
-BATCH: Final = 8_192
+#: Frames built and sent at once: the transmit ring's slots. Fewer would be gentler on the receive
+#: ring, but each batch costs some 300 calls into NumPy whatever its size (measured: a /16 takes
+#: 0.85 s with 4,096 and 1.05 s with 1,024).
+BATCH: Final = 4_096
 #: The longest sleep: a stop or a late answer is noticed at least this often.
 NAP_NS: Final = 50_000_000
 #: How often the caller hears how far it is, whatever was found.
