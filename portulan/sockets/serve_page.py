@@ -47,7 +47,8 @@ PAGE_HEADERS: Final = [
      f"default-src 'none'; style-src 'sha256-{STYLE_HASH}'; form-action 'self'; "
      "base-uri 'none'; frame-ancestors 'none'"),
     ("X-Content-Type-Options", "nosniff"),
-    ("Referrer-Policy", "no-referrer"),
+    # Not `no-referrer`: browsers then send the upload form with `Origin: null`, which we refuse.
+    ("Referrer-Policy", "same-origin"),
     ("Cache-Control", "no-cache"),
 ]
 
