@@ -210,7 +210,7 @@ class Connection(asyncio.BufferedProtocol):
         if len(self._buffer) >= HEAD_MAX_BYTES:
             status = 431 if b"\r\n" in self._buffer else 414
             self._refuse(RefusedError(status))
-        elif self._buffer not in (b"", b"\r") and not 0x20 < self._buffer[0] < 0x7F:
+        elif bytes(self._buffer[:2]) not in (b"", b"\r") and not 0x20 < self._buffer[0] < 0x7F:
             # TLS on a plain port, or no HTTP at all: it would never become a head.
             self._refuse(RefusedError(400, "this port speaks plain HTTP" if not self.secure
                                       else "this is no HTTP"))
