@@ -149,7 +149,7 @@ def test_reference_is_what_the_code_says():
     # In a process of its own: other tests declare headers, which join the registry.
     done = subprocess.run(
         [sys.executable, "tools/make_reference.py", "--check"], cwd=ROOT, capture_output=True,
-        text=True,
+        text=True, check=False,
     )
     assert not done.returncode, f"run: make docs\n{done.stdout}{done.stderr}"
 
