@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Literal, TypeAlias
 
+from portulan.link.contract import Closing
+
 Target: TypeAlias = str | os.PathLike[str] | BinaryIO
 
 
@@ -81,6 +83,24 @@ class CaptureSink:
         except (OSError, ValueError):
             return False
         return True
+
+
+class SinkWriter(Closing):
+    """What every writer of captures does with its file."""
+
+    _sink: CaptureSink
+
+    def flush(self) -> None:
+        """Hand everything to the operating system: nothing is lost if only we die."""
+        self._sink.flush()
+
+    def sync(self) -> None:
+        """Wait until the file is on the disk: nothing is lost if the machine dies."""
+        self._sink.sync()
+
+    def close(self) -> None:
+        """Close the file if it was given by its path; may be called again."""
+        self._sink.close()
 
 
 def _opened(target: Target, append_at: int | None) -> BinaryIO:

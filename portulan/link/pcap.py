@@ -26,7 +26,7 @@ from portulan.errors import UsageError
 from portulan.wire.frames import Frames
 
 from .capture_records import equal_lengths, gather, records_at, scatter
-from .capture_sink import CaptureSink, Target
+from .capture_sink import CaptureSink, SinkWriter, Target
 from .capture_source import Origin, Window
 
 MICROSECONDS, NANOSECONDS = 0xA1B2C3D4, 0xA1B23C4D
@@ -156,7 +156,7 @@ class PcapReader:
         )
 
 
-class PcapWriter:
+class PcapWriter(SinkWriter):
     """A pcap file that grows by batches; packets are numbered from 1, as tools count.
 
     What `write` took is with the operating system when it returns; a write that fails (disk full)
@@ -200,27 +200,6 @@ class PcapWriter:
         first = self._packets + 1
         self._packets += len(frames)
         return first
-
-    def flush(self) -> None:
-        """Hand everything to the operating system: nothing is lost if only we die."""
-        self._sink.flush()
-
-    def sync(self) -> None:
-        """Wait until the file is on the disk: nothing is lost if the machine dies."""
-        self._sink.sync()
-
-    def close(self) -> None:
-        """Close the file if it was given by its path; may be called again."""
-        self._sink.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _byte_order(head: bytes, name: str) -> tuple[str, int]:

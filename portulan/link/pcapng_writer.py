@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import numpy as np
@@ -16,7 +15,7 @@ from portulan.errors import DamageError, UsageError
 from portulan.wire.frames import Frames
 
 from .capture_records import equal_lengths, gather, scatter
-from .capture_sink import CaptureSink, Target
+from .capture_sink import CaptureSink, SinkWriter, Target
 from .pcap import not_a_capture
 from .pcapng_blocks import (
     COMMENT,
@@ -42,7 +41,7 @@ BATCH_MAX = 65_536
 """Frames laid out at a time: bounds the copy to a few MiB however large the batch is."""
 
 
-class PcapngWriter:
+class PcapngWriter(SinkWriter):
     """A pcapng file that grows by batches; every packet has a number, from 1, as tools count.
 
     What `write` took is with the operating system when it returns; a write that fails (disk full)
@@ -147,27 +146,6 @@ class PcapngWriter:
         """Note the names of addresses, so that readers show them without asking a resolver."""
         if names:
             self._sink.append(pack_names(names))
-
-    def flush(self) -> None:
-        """Hand everything to the operating system: nothing is lost if only we die."""
-        self._sink.flush()
-
-    def sync(self) -> None:
-        """Wait until the file is on the disk: nothing is lost if the machine dies."""
-        self._sink.sync()
-
-    def close(self) -> None:
-        """Close the file if it was given by its path; may be called again."""
-        self._sink.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _check(self, frames: Frames, comments: Mapping[int, str], interface: int) -> None:
         if not 0 <= interface < len(self._interfaces):
