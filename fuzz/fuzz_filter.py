@@ -1,17 +1,17 @@
 """Invariant: any text compiles or is one UsageError; its three readers agree on any octets.
 
-Run: python fuzz/fuzz_filter.py --seconds 5 [--seed N]
+Run: python fuzz/fuzz_filter.py --seconds 5 [--count N] [--seed N]
 """
 
 from __future__ import annotations
 
-import argparse
 import random
 import sys
-import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import harness
 
 from portulan.errors import PortulanError, UsageError
 from portulan.wire import Frames, bpf
@@ -72,21 +72,5 @@ def check(rng: random.Random) -> None:
     assert mask == [bool(bpf.run(program, each, len(each) + extra)) for each in octets]
 
 
-def main() -> None:
-    """Run until the time is over; the seed in a failure's message repeats it."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=5)
-    parser.add_argument("--seed", type=int, default=1)
-    options = parser.parse_args()
-    stop, seed = time.monotonic() + options.seconds, options.seed
-    while time.monotonic() < stop:
-        try:
-            check(random.Random(seed))
-        except Exception as error:
-            raise SystemExit(f"seed {seed}: {error!r}") from error
-        seed += 1
-    print(f"{seed - options.seed} inputs, no exception")
-
-
 if __name__ == "__main__":
-    main()
+    harness.run(check, doc=__doc__)

@@ -1,13 +1,13 @@
 """Invariant: any batch is located, never raises, and rows without defect lie in their frames.
 
-Run: python fuzz/fuzz_wire_columns.py --seconds 5 [--seed N]
+Run: python fuzz/fuzz_wire_columns.py --seconds 5 [--count N] [--seed N]
 """
 
 from __future__ import annotations
 
-import argparse
 import random
-import time
+
+import harness
 
 import portulan.wire as wire
 from portulan.wire.locate import locate, quoted
@@ -53,21 +53,5 @@ def check(rng: random.Random) -> int:
     return len(parts)
 
 
-def main() -> None:
-    """Run until the time is over; the seed in a failure's message repeats it."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=5)
-    parser.add_argument("--seed", type=int, default=1)
-    options = parser.parse_args()
-    stop, seed, count = time.monotonic() + options.seconds, options.seed, 0
-    while time.monotonic() < stop:
-        try:
-            count += check(random.Random(seed))
-        except Exception as error:
-            raise SystemExit(f"seed {seed}: {error!r}") from error
-        seed += 1
-    print(f"{count} frames in {seed - options.seed} batches, no exception")
-
-
 if __name__ == "__main__":
-    main()
+    harness.run(check, doc=__doc__)

@@ -1,13 +1,13 @@
 """Invariant: octets make a printable line, headers parse or raise WireError, options end.
 
-Run: python fuzz/fuzz_wire_scalars.py --seconds 5 [--seed N]
+Run: python fuzz/fuzz_wire_scalars.py --seconds 5 [--count N] [--seed N]
 """
 
 from __future__ import annotations
 
-import argparse
 import random
-import time
+
+import harness
 
 import portulan.wire as wire
 from portulan.errors import WireError
@@ -57,21 +57,5 @@ def check(rng: random.Random) -> None:
     assert bpf.run(FILTER, octets) in (0, bpf.KEEP_BYTES)
 
 
-def main() -> None:
-    """Run until the time is over; the seed in a failure's message repeats it."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=5)
-    parser.add_argument("--seed", type=int, default=1)
-    options = parser.parse_args()
-    stop, seed = time.monotonic() + options.seconds, options.seed
-    while time.monotonic() < stop:
-        try:
-            check(random.Random(seed))
-        except Exception as error:
-            raise SystemExit(f"seed {seed}: {error!r}") from error
-        seed += 1
-    print(f"{seed - options.seed} inputs, no exception")
-
-
 if __name__ == "__main__":
-    main()
+    harness.run(check, doc=__doc__)
