@@ -123,7 +123,7 @@ class Conductor:
         seed = aim.request.seed
         sweep = Sweep(
             space.size, seed=seed, shard=shard, rate_pps=aim.rate_pps, retries=aim.retries,
-            round_trip=self._round_trip(),
+            round_trip=self._round_trip(), hosts=space.host_count, host_of=space.host_of,
         )
         return Phase(name, fingerprint(space, seed, shard)), sweep
 

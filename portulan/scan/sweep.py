@@ -4,8 +4,9 @@ A sweep walks the index space in the order of a keyed permutation, in passes: th
 everything, each later one only what is still unanswered and overdue. It emits probe *indices and
 tries*; a probe kind turns them into frames, a socket driver into `connect()` calls.
 
-Silence to a first probe is not loss: a second try is always made, deeper ones only as far as an
-answer to a retry has shown that this path loses packets. A late answer counts whenever it comes.
+Silence to a first probe is not loss: a second try is always made, deeper ones only where answers
+to retries have shown that the way to this host loses packets (`loss.py`). A late answer counts
+whenever it comes.
 
 Contract: call `emit` until it returns None, then wait until `deadline(now)` or until something
 arrives, `feed` it, and begin again. Spurious calls are harmless. All times are ns of one clock.
@@ -13,6 +14,7 @@ arrives, `feed` it, and begin again. Spurious calls are harmless. All times are 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,6 +24,7 @@ from numpy.typing import NDArray
 from portulan.target.bitmap import Bitmap
 from portulan.target.permutation import Permutation, Shard
 
+from .loss import TRIES_LEAST, Loss
 from .pace import Pace, RoundTrip
 from .sentlog import SentLog
 from .verdict import NEXT_HOLD, Answers, Hold
@@ -56,6 +59,7 @@ class Sweep:
     def __init__(
         self, size: int, *, seed: int, shard: Shard | None = None, rate_pps: float = 0.0,
         retries: int = 10, round_trip: RoundTrip | None = None,
+        hosts: int = 1, host_of: Callable[[NDArray[np.int64]], NDArray[np.int64]] | None = None,
     ) -> None:
         self._order = Permutation(max(size, 1), seed)
         self._shard = shard or Shard(1, 1)
@@ -69,7 +73,8 @@ class Sweep:
         self._logs: list[SentLog] = [SentLog()]
         self._cursor = 0
         self._pass_base = 1
-        self._proven_try = 1
+        self.loss = Loss(hosts)
+        self._host_of = host_of or np.zeros_like
         self._resumed_at = 0
         self._chunk: tuple[NDArray[np.int64], NDArray[np.int64], int] = (
             np.empty(0, np.int64), np.empty(0, np.int64), 0,
@@ -100,8 +105,8 @@ class Sweep:
 
     @property
     def tries_allowed(self) -> int:
-        """How deep tries go now: one beyond the deepest that ever brought an answer."""
-        return min(self.tries_max, max(2, self._proven_try + 1))
+        """How deep tries go now, at the host that deserves the most."""
+        return min(self.tries_max, self.loss.deepest)
 
     @property
     def progress(self) -> float:
@@ -163,6 +168,9 @@ class Sweep:
         if self._answers:
             open_ = ~self._answered.get(index)
             index, position = index[open_], position[open_]
+        if self.pass_no > TRIES_LEAST and len(index):
+            worth = self.loss.depth(self._host_of(index)) >= self.pass_no
+            index, position = index[worth], position[worth]
         if not len(index):
             # Nothing to ask here: the log keeps the stretch, so that later passes see it as behind.
             self._logs[-1].add(self._cursor, end, now, now)
@@ -239,13 +247,13 @@ class Sweep:
         return answers, rtt
 
     def _deepen(self, answers: Answers) -> None:
-        """Note how deep tries bring answers of targets.
+        """Learn what the way to each host loses.
 
         ICMP errors don't count: routers limit their rate, so a late one shows no loss, and all
         it would bring is another filtered port.
         """
-        firm = answers.try_no[~answers.soft]
-        self._proven_try = max(self._proven_try, int(firm.max(initial=1)))
+        firm = answers.take(~answers.soft)
+        self.loss.learn(self._host_of(firm.index), firm.try_no)
 
     def _news(self, answers: Answers) -> NDArray[np.bool_]:
         held = np.where(self._answered.get(answers.index), Hold.FIRM, Hold.NONE)

@@ -121,7 +121,10 @@ def simulate(
     link = ResponderLink(
         network.respond, now=VirtualClock.now, advance=VirtualClock.advance)
     kind = SynKind(space, Paths((Via(0, 4, OURS, MAC, NEXT),)), key=KEY, sport=SPORT)
-    sweep = Sweep(space.size, seed=seed, rate_pps=rate_pps, retries=retries)
+    sweep = Sweep(
+        space.size, seed=seed, rate_pps=rate_pps, retries=retries,
+        hosts=space.host_count, host_of=space.host_of,
+    )
     found = np.zeros(space.size, np.uint8)
     news = 0
 
