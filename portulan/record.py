@@ -176,6 +176,29 @@ class Note(Event, tag="note", frozen=True):
     """How much it matters."""
 
 
+class Hop(Event, tag="hop", frozen=True):
+    """One step of the path to a host."""
+
+    target: str
+    """The host that was traced."""
+    ttl: int
+    """Distance: the time to live that expired here."""
+    addr: str
+    """The router, or the target; empty if nobody answered."""
+    state: Literal["expired", "reached", "unreachable", "silent"]
+    """Expired: a router on the way; reached: the target itself; unreachable: the path ends here."""
+    rtt_us: int = 0
+    """The fastest round trip in microseconds."""
+    loss: float = 0.0
+    """Share of the probes without a reply, 0..1."""
+    others: list[str] = []
+    """Further addresses that answered at this distance."""
+    mark: str = ""
+    """Why it is unreachable, as traceroute says it: !H !N !P !X."""
+    name: str = ""
+    """By reverse DNS; whoever runs that zone wrote it."""
+
+
 class Connection(Event, tag="connection", frozen=True):
     """A connection that a listener, a relay or a proxy had, and why it ended.
 
@@ -263,7 +286,7 @@ class End(Event, tag="end", frozen=True):
     """What went wrong."""
 
 
-AnyEvent: TypeAlias = Run | Host | Port | Service | Os | Note | Connection | Progress | End
+AnyEvent: TypeAlias = Run | Host | Port | Service | Os | Note | Hop | Connection | Progress | End
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(AnyEvent)

@@ -22,15 +22,19 @@ from portulan.errors import PortulanError, printable
 #: no verb is imported to be named.
 VERBS: Final = {
     "scan": "Find hosts that are up and their ports' states, and keep the proof.",
+    "trace": "Show the paths to many hosts at once, with loss and time at each hop.",
     "connect": "Speak to an endpoint: TCP, TLS, UDP, Unix sockets, through proxies.",
     "listen": "Wait for clients: talk, echo, chat, pass on, or run a program for each.",
     "read": "Read a capture file: lines, fields, JSON, columns, or another capture.",
+    "flows": "List who talked to whom in captures, and how much each way.",
     "charts": "List, show and remove kept results.",
     "relay": "Connect whoever connects here to somewhere else: TCP, UDP, Unix, TLS.",
     "filter": "Check a packet filter; print its BPF program.",
     "info": "Show this machine's network and rights; explain an address or a port.",
     "serve": "Serve a folder over HTTP, or show every request that comes.",
     "proxy": "SOCKS5 and HTTP proxies for those whom lists allow.",
+    "identify": "Tell from saved replies which services sent them.",
+    "rules": "List, show and test the rules that name products.",
     "lab": "A safe network of your own to practise and test on.",
 }
 EXIT_USAGE: Final = 2

@@ -1,0 +1,66 @@
+"""`portulan trace`: the paths to many hosts at once."""
+
+from __future__ import annotations
+
+import sys
+
+import rich_click as click
+
+
+@click.command("trace", context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("targets", nargs=-1, metavar="HOST...", required=True)
+@click.option("-I", "--icmp", is_flag=True, help="Ask by ICMP echo instead of UDP.")
+@click.option("-p", "port", type=click.IntRange(1, 65535), default=33434, show_default=True,
+              metavar="PORT", help="UDP port; a closed one shows that the host is reached.")
+@click.option("-m", "hops_max", type=click.IntRange(1, 255), default=30, show_default=True,
+              metavar="HOPS", help="Go no farther.")
+@click.option("-q", "queries", type=click.IntRange(1, 10), default=3, show_default=True,
+              metavar="N", help="Probes a hop.")
+@click.option("-w", "wait_s", type=click.FloatRange(0.05, 60), default=1.0, show_default=True,
+              metavar="SECONDS", help="Wait so long for a reply.")
+@click.option("-e", "interface", metavar="IFACE", default="", help="Use this interface.")
+@click.option("-4", "ip4", is_flag=True, help="IPv4 only.")
+@click.option("-6", "ip6", is_flag=True, help="IPv6 only.")
+@click.option("--json", "as_json", is_flag=True, help="`hop` events as JSON Lines on stdout.")
+def trace(
+    targets: tuple[str, ...], *, icmp: bool, port: int, hops_max: int, queries: int,
+    wait_s: float, interface: str, ip4: bool, ip6: bool, as_json: bool,
+) -> None:
+    """Show which routers lead to hosts, with loss and the fastest time at each hop.
+
+    Needs no right. A hop that does not answer shows as `*`. Hosts of one network share their
+    first hops: those are asked once.
+    """
+    from portulan.drive.tracing import TraceOptions
+    from portulan.drive.tracing import trace as run
+    from portulan.errors import UsageError
+    from portulan.record import encode_lines
+    from portulan.render.paths import path_lines
+
+    if ip4 and ip6:
+        raise UsageError("-4 and -6 leave nothing", hint="give one of them")
+    hosts = list(dict.fromkeys(_address(text, 4 if ip4 else 6 if ip6 else 0) for text in targets))
+    options = TraceOptions(
+        manner="icmp" if icmp else "udp", port=port, hops_max=hops_max, queries=queries,
+        wait_ns=int(wait_s * 1e9), interface=interface,
+    )
+    try:
+        for hops in run(hosts, options):
+            if as_json:
+                sys.stdout.buffer.write(encode_lines(hops))
+                sys.stdout.buffer.flush()
+            else:
+                click.echo("\n".join(path_lines(hops)))
+    except OSError as error:
+        raise UsageError(f"no trace: {(error.strerror or str(error)).lower()}",
+                         text=" ".join(hosts[:3]), hint="see: portulan info") from None
+
+
+def _address(text: str, family: int) -> str:
+    from portulan.errors import UsageError
+    from portulan.sockets.resolve import resolve
+
+    found = [a for a in resolve(text) if not family or (":" in a) == (family == 6)]
+    if not found:
+        raise UsageError("no address for this host", text=text, hint="check the name")
+    return found[0]

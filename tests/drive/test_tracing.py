@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from portulan.drive.tracing import TraceOptions, trace
+from tests.lab.fixtures import make_lab  # noqa: F401
+
+ROUTERS4 = [f"10.83.{n}.2" for n in range(12)]
+ROUTERS6 = ["fd83::2", *(f"fd83:{n:x}::2" for n in range(1, 12))]
+
+
+def traced(lab, *words):
+    done = lab.run([sys.executable, "-m", "portulan", "trace", "--json", *words],
+                   stdout=subprocess.PIPE, text=True)
+    paths: dict[str, list[str]] = {}
+    for line in done.stdout.splitlines():
+        event = json.loads(line)
+        paths.setdefault(event["target"], []).append(event["addr"])
+    return paths
+
+
+@pytest.mark.live
+def test_path_over_twelve_routers_equals_the_truth(make_lab):  # noqa: F811
+    lab = make_lab("twelve")
+    goals4, goals6 = ["10.83.100.2", "10.83.100.3"], ["fd83:100::2", "fd83:100::3"]
+    truth = {g: [*ROUTERS4, g] for g in goals4} | {g: [*ROUTERS6, g] for g in goals6}
+    assert traced(lab, *goals4, *goals6) == truth
+    lab.run(["sysctl", "-qw", "net.ipv4.ping_group_range=0 2147483647"])
+    assert traced(lab, "-I", *goals4, *goals6) == truth
+    assert traced(lab, "-m", "3", goals4[0]) == {goals4[0]: ROUTERS4[:3]}
+
+
+def test_this_machine_is_one_hop_away():
+    paths = list(trace(["127.0.0.1"], TraceOptions(queries=1)))
+    assert [(hop.ttl, hop.addr, hop.state) for path in paths for hop in path] == [
+        (1, "127.0.0.1", "reached")]
