@@ -1,0 +1,82 @@
+"""`portulan identify`: judge saved replies, one JSON object a line in, one out."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import sys
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+import rich_click as click
+
+from portulan.errors import printable
+
+if TYPE_CHECKING:
+    from portulan.ident.verdict import Verdict
+
+EXIT_PARTIAL = 3
+LINE_BYTES_MAX = 64 << 20
+"""Bytes of one line; a longer one is no saved reply and would only fill memory."""
+
+
+class Saved(msgspec.Struct):
+    """One line of input."""
+
+    id: str
+    transport: Literal["tcp", "udp"]
+    reply_b64: str
+    port: int | None = None
+
+
+@click.command("identify")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a reply.")
+def identify(*, as_json: bool) -> None:
+    """Tell what services sent the replies on stdin: JSON Lines with id, transport, reply_b64.
+
+    Answers come in order, one line each. A line that is none is told on stderr by its number;
+    the exit code is then 3.
+    """
+    bad = 0
+    source, number = sys.stdin.buffer, 0
+    while line := source.readline(LINE_BYTES_MAX):
+        number += 1
+        if not line.strip():
+            continue
+        try:
+            told = _judge(line)
+        except (msgspec.DecodeError, binascii.Error, ValueError) as error:
+            bad += 1
+            click.echo(f"portulan: line {number}: {printable(str(error))} - skipped", err=True)
+            continue
+        sys.stdout.write(msgspec.json.encode(told).decode() if as_json else _text(told))
+        sys.stdout.write("\n")
+    if bad:
+        sys.stdout.flush()
+        raise SystemExit(EXIT_PARTIAL)
+
+
+def _judge(line: bytes) -> dict[str, str | float]:
+    from portulan.ident.judge import judge
+    from portulan.ident.reply import Reply
+
+    saved = msgspec.json.decode(line, type=Saved)
+    data = base64.b64decode(saved.reply_b64, validate=True)
+    return {"id": saved.id} | as_fields(judge(Reply(saved.transport, data, saved.port)))
+
+
+def as_fields(verdict: Verdict | None) -> dict[str, str | float]:
+    """Return a verdict as the fields of one line; those with nothing to tell are left out."""
+    if verdict is None:
+        return {"name": "unknown", "confidence": 0, "rule": ""}
+    told: dict[str, str | float] = {"name": verdict.name}
+    for name in ("vendor", "product", "version", "os", "device", "cpe"):
+        value = getattr(verdict, name)
+        if value:
+            told[name] = value
+    return told | {"confidence": verdict.confidence, "rule": verdict.rule}
+
+
+def _text(told: dict[str, str | float]) -> str:
+    words = [str(told.get(name, "")) for name in ("id", "name", "vendor", "product", "version")]
+    return printable("  ".join(word for word in words if word), 300)

@@ -1,0 +1,135 @@
+"""Protocols that answer in binary: told by their framing, strings taken out by their lengths."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from .facts import Facts
+from .text import decode
+
+Reader = Callable[[bytes], "Facts | None"]
+
+
+def parse(data: bytes) -> Facts | None:
+    """Return the protocol whose framing `data` fulfils, or None."""
+    if len(data) == 1:
+        return Facts("postgresql", {}, 0.5) if data in (b"N", b"S") else None
+    for start, name in _MAGIC:
+        if data.startswith(start):
+            return Facts(name, {}, 0.95)
+    for read in _READERS:
+        facts = read(data)
+        if facts:
+            return facts
+    return None
+
+
+def _u16(data: bytes, at: int) -> int:
+    return int.from_bytes(data[at : at + 2], "big")
+
+
+def _mysql(data: bytes) -> Facts | None:
+    """Read the greeting: length, sequence 0, protocol 10, version up to NUL; or an error."""
+    if len(data) < 7 or data[3] != 0 or int.from_bytes(data[:3], "little") > max(len(data), 512):
+        return None
+    if data[4] == 0xFF and data[5:7] in (b"\x6a\x04", b"\x69\x04", b"\x10\x04"):
+        return Facts("mysql", {"mysql.error": decode(data[7:512])}, 0.95)
+    end = data.find(b"\0", 5, 128)
+    if data[4] not in (9, 10) or end < 6:
+        return None
+    version = decode(data[5:end])
+    if not version[0].isdigit():
+        return Facts("mysql", {"mysql.banner": version}, 0.8)
+    # MariaDB 10 and later write a false 5.5.5- in front, for old replicas' sake.
+    told = version.removeprefix("5.5.5-") if "maria" in version.lower() else version
+    return Facts("mysql", {"mysql.version": told}, 0.98)
+
+
+def _dns(data: bytes) -> Facts | None:
+    """Read an answer to version.bind, with or without the two length octets of TCP."""
+    if len(data) > 14 and _u16(data, 0) == len(data) - 2:
+        data = data[2:]
+    if len(data) < 12 or not data[2] & 0x80 or data[2] & 0x78 or data[3] & 0x40:
+        return None
+    if _u16(data, 4) > 1 or max(_u16(data, at) for at in (6, 8, 10)) > 64:
+        return None
+    at = data.find(b"\x07version\x04bind\0\0\x10\0\x03")
+    if at < 0:
+        return Facts("domain", {}, 0.8) if _u16(data, 4) == 1 and len(data) > 16 else None
+    at += 18
+    if data[at : at + 6] != b"\xc0\x0c\0\x10\0\x03" or at + 13 > len(data):
+        return Facts("domain", {}, 0.95)
+    size = data[at + 12]
+    return Facts("domain", {"dns.version": decode(data[at + 13 : at + 13 + size])}, 0.98)
+
+
+def _ntp(data: bytes) -> Facts | None:
+    fits = len(data) == 48 and data[0] & 7 == 4 and 3 <= data[0] >> 3 & 7 <= 4 and data[1] <= 16
+    return Facts("ntp", {}, 0.9) if fits else None
+
+
+def _tls(data: bytes) -> Facts | None:
+    if len(data) < 7 or data[0] not in (0x15, 0x16) or data[1] != 3 or data[2] > 4:
+        return None
+    return Facts("tls", {}, 0.9) if data[0] == 0x16 or _u16(data, 3) == 2 else None
+
+
+def _radius(data: bytes) -> Facts | None:
+    fits = 20 <= len(data) <= 4096 and data[0] in (2, 3, 5, 11) and _u16(data, 2) == len(data)
+    return Facts("radius", {}, 0.8) if fits else None
+
+
+def _zabbix(data: bytes) -> Facts | None:
+    if not data.startswith(b"ZBXD\x01"):
+        return None
+    return Facts("zabbix-agent", {"zabbix.version": decode(data[13:64])}, 0.98)
+
+
+def _postgres(data: bytes) -> Facts | None:
+    fits = data[:1] == b"E" and 8 < int.from_bytes(data[1:5], "big") < 4096 and data[5:6] == b"S"
+    return Facts("postgresql", {}, 0.95) if fits and b"\0C" in data[:256] else None
+
+
+def _ldap(data: bytes) -> Facts | None:
+    framed = data[:1] == b"0" and data[2:4] == b"\x02\x01"
+    fits = framed and data[5:6] in (b"\x61", b"\x64", b"\x65")
+    return Facts("ldap", {}, 0.95) if fits else None
+
+
+def _snmp(data: bytes) -> Facts | None:
+    fits = data[:1] == b"0" and (b"\x02\x01\x00\x04" in data[:8] or b"\x02\x01\x01\x04" in data[:8])
+    told = b"\xa2" in data[:64] or b"\xa8" in data[:64]
+    return Facts("snmp", {}, 0.9) if fits and told else None
+
+
+def _smb(data: bytes) -> Facts | None:
+    return Facts("smb", {}, 0.98) if data[4:8] in (b"\xffSMB", b"\xfeSMB") else None
+
+
+def _rdp(data: bytes) -> Facts | None:
+    fits = len(data) >= 9 and data[:2] == b"\x03\0" and _u16(data, 2) == len(data)
+    return Facts("rdp", {}, 0.9) if fits and (data[5] == 0xD0 or data[4:6] == b"\x02\xf0") else None
+
+
+def _openvpn(data: bytes) -> Facts | None:
+    body = data[2:] if len(data) > 16 and _u16(data, 0) == len(data) - 2 else data
+    fits = 14 <= len(body) <= 128 and body[0] == 0x40 and body[9:10] == b"\x01"
+    return Facts("openvpn", {}, 0.9) if fits else None
+
+
+def _socks(data: bytes) -> Facts | None:
+    return Facts("socks5", {}, 0.8) if len(data) == 2 and data in _SOCKS else None
+
+
+_SOCKS: Final = {b"\x05\x00", b"\x05\x02", b"\x05\xff"}
+_MAGIC: Final = (
+    (b"AMQP\0\0", "amqp"), (b"\x20\x02\x00", "mqtt"), (b"\x20\x03\x00", "mqtt"),
+    (b"\x20\x02\x01", "mqtt"), (b"\x13BitTorrent protocol", "bittorrent"),
+    (b"GIOP\x01", "giop"), (b"JDWP-Handshake", "jdwp"),
+    (b"NBDMAGIC", "nbd"), (b"ACK\x01", "opcua"), (b"ERRF", "opcua"), (b"\x4e\x00\x0e\x00", "jrmp"),
+)
+_READERS: Final[tuple[Reader, ...]] = (
+    _zabbix, _smb, _rdp, _postgres, _ldap, _snmp, _tls, _openvpn, _radius, _dns, _mysql,
+    _ntp, _socks,
+)

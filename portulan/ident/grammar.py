@@ -1,0 +1,59 @@
+"""General grammars: name and version of products that no rule knows, where a field names them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Final
+
+Told = dict[str, str]
+_VERSION: Final = r"v?(?P<version>[0-9][0-9A-Za-z.+~_-]{0,30})"
+_TOKEN: Final = re.compile(
+    r"(?P<product>[A-Za-z][A-Za-z0-9.+_!-]{0,30}(?: [A-Za-z][A-Za-z0-9.+_!-]{0,20}){0,3})"
+    r"(?:(?:[/ ]| [Vv]ersion |-)\(?" + _VERSION + r")?(?=[ ,;()/]|$)")
+_SSH: Final = re.compile(r"(?P<product>[A-Za-z][A-Za-z]{2,30}?)[_-]?" + _VERSION + r"$")
+_NOT_NAMES: Final = {"server", "web", "http", "httpd", "localhost", "unknown", "none", "undefined"}
+_OS: Final = (
+    ("debian", "Debian"), ("ubuntu", "Ubuntu"), ("centos", "CentOS"), ("freebsd", "FreeBSD"),
+    ("red hat", "Red Hat"), ("fedora", "Fedora"), ("win32", "Windows"), ("win64", "Windows"),
+    ("raspbian", "Raspbian"), ("netbsd", "NetBSD"), ("openbsd", "OpenBSD"), ("suse", "SUSE"),
+)
+
+
+def told(field: str, text: str) -> Told:
+    """Return what `text` says of its product by the grammar of `field`; empty: nothing."""
+    read = _GRAMMARS.get(field)
+    return read(text) if read else {}
+
+
+def os_of(text: str) -> str:
+    """Return the system that `text` names, or an empty text."""
+    lower = text.lower()
+    return next((name for word, name in _OS if word in lower), "")
+
+
+def _server(text: str) -> Told:
+    found = _TOKEN.match(text)
+    if not found or found["product"].lower() in _NOT_NAMES:
+        return {}
+    return {name: value for name, value in found.groupdict().items() if value}
+
+
+def _ssh(text: str) -> Told:
+    found = _SSH.match(text)
+    return {name: value for name, value in found.groupdict().items() if value} if found else {}
+
+
+def _mysql(text: str) -> Told:
+    version = re.match(r"[0-9]+(?:\.[0-9]+){1,3}[a-z]?", text)
+    if not version:
+        return {}
+    product, vendor = ("MariaDB", "MariaDB") if "maria" in text.lower() else ("MySQL", "Oracle")
+    cpe = f"cpe:2.3:a:{vendor.lower()}:{product.lower()}:{version[0]}:*:*:*:*:*:*:*"
+    return {"product": product, "vendor": vendor, "version": version[0], "cpe": cpe}
+
+
+_GRAMMARS: Final[dict[str, Callable[[str], Told]]] = {
+    "http.server": _server, "sip.server": _server, "sip.user_agent": _server,
+    "rtsp.server": _server, "ssdp.server": _server, "ssh.software": _ssh, "mysql.version": _mysql,
+}
