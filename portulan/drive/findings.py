@@ -59,6 +59,7 @@ class Findings:
         self._seen = np.zeros(space.host_count, np.bool_)
         self._reason = np.zeros(space.host_count, np.uint8)
         self._kept: list[Answers] = []
+        self._silent = State.FILTERED if kind is None else kind.silent
         self.open = 0
 
     @property
@@ -173,7 +174,7 @@ class Findings:
         answers = answers.take(last_of_each(answers.index))
         if not self._every:
             yield from self._counts(answers, asked, stopped=stopped)
-        elif not stopped:
+        if not stopped and self.listed[self._silent]:
             yield from self._silent_ports(answers, asked)
 
     def _counts(
@@ -183,7 +184,7 @@ class Findings:
         host = self.space.host_of(answers.index)
         closed = np.bincount(host[answers.state == State.CLOSED], minlength=hosts)
         filtered = np.bincount(host[answers.state == State.FILTERED], minlength=hosts)
-        if not stopped:
+        if not stopped and not self.listed[self._silent]:
             filtered += self._silent_counts(answers, asked)
         telling = (closed > 0) | (filtered > 0)
         yield from self._rest_events(np.flatnonzero(self._seen & telling), closed, filtered)
@@ -256,8 +257,8 @@ class Findings:
         for index in self._unanswered(answers, asked):
             probes = self.space.probes(index)
             yield [
-                Port(addr=text, port=port, protocol=PROTOCOL_TEXT[protocol], state="filtered",
-                     reason=Reason.NO_RESPONSE.text)
+                Port(addr=text, port=port, protocol=PROTOCOL_TEXT[protocol],
+                     state=STATE_TEXT[self._silent], reason=Reason.NO_RESPONSE.text)
                 for text, port, protocol in zip(
                     address_texts(probes.family, probes.hi, probes.lo), probes.port.tolist(),
                     probes.protocol.tolist(), strict=True,

@@ -13,6 +13,7 @@ from portulan.drive.packets import Report
 from portulan.drive.plan import Plan
 from portulan.drive.step import Memory, Step
 from portulan.record import SCHEMA, AnyEvent, End, EndReason, Host, Note, Run
+from portulan.scan.flags import MANNERS, FlagKind
 from portulan.scan.kind import Kind
 from portulan.scan.sweep import Sweep
 from portulan.scan.syn import SynKind
@@ -129,8 +130,7 @@ class Job:
         kind: Kind | None = None
         make = self._by_connect(sweep, space)
         if not connect:
-            kind = SynKind(
-                space, conductor.paths(space), key=conductor.key, sport=conductor.sport)
+            kind = self._kind(space)
             make = conductor.on_links(sweep, kind)
         findings = conductor.findings(space, kind, every_state=aim.request.every_state)
         conductor.recall_hosts(findings)
@@ -138,6 +138,14 @@ class Job:
         asked = sweep.ours if aim.shard.count > 1 else None
         for events in findings.rest(asked=asked, stopped=self.stopped):
             yield Step(events)
+
+    def _kind(self, space: Space) -> Kind:
+        paths, key, sport = (
+            self._conductor.paths(space), self._conductor.key, self._conductor.sport)
+        manner = MANNERS.get(self._plan.method)
+        if manner is None:
+            return SynKind(space, paths, key=key, sport=sport)
+        return FlagKind(space, paths, key=key, sport=sport, manner=manner)
 
     def _by_connect(self, sweep: Sweep, space: Space) -> Callable[[Report], Runner]:
         ways = self._plan.ways

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 import msgspec
 
@@ -41,6 +42,11 @@ class ScopeNeeded(UsageError):  # noqa: N818 - says what is needed, as UsageErro
         )
 
 
+#: Scans by raw frames, as people say it.
+SCAN_NAME: Final = {
+    "syn": "SYN scan", "ack": "ACK scan", "window": "Window scan", "fin": "FIN scan",
+    "null": "NULL scan", "xmas": "Xmas scan",
+}
 #: Ranges without a way that get a line each.
 UNREACHED_SHOWN = 10
 
@@ -82,7 +88,7 @@ class Plan:
 
     aim: Aim
     method: str
-    """syn, connect or ping."""
+    """syn, connect, ping, or a method of `scan/flags.py`."""
     why: str
     ways: Ways
     rights: Rights
@@ -202,10 +208,11 @@ def _method(request: Request, ways: Ways, rights: Rights) -> tuple[str, str]:
         return "ping", _ping_why(ways, raw)
     if request.method == "connect":
         return "connect", "connect scan, as asked"
-    if request.method == "syn":
+    if request.method != "auto":
+        name = SCAN_NAME[request.method]
         if not raw:
-            raise PrivilegeError("a SYN scan", right="CAP_NET_RAW", grant=grant(rights))
-        return "syn", "SYN scan, as asked"
+            raise PrivilegeError(f"a {name}", right="CAP_NET_RAW", grant=grant(rights))
+        return request.method, f"{name}, as asked"
     if raw:
         return "syn", "SYN scan: CAP_NET_RAW is there, so handshakes stay half open"
     return "connect", f"connect scan: no CAP_NET_RAW ({grant(rights)} would allow a SYN scan)"

@@ -6,7 +6,9 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-Method: TypeAlias = Literal["auto", "syn", "connect", "ping"]
+Method: TypeAlias = Literal[
+    "auto", "syn", "connect", "ping", "ack", "window", "fin", "null", "xmas",
+]
 Word: TypeAlias = tuple[str, str]
 """A text and where it stood: ("10.0.0.1", "hosts.txt:3")."""
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from portulan.scan.paths import Paths, Via
-from portulan.scan.verdict import Answers
+from portulan.scan.verdict import Answers, State
 from portulan.target.space import Probes, Space
 from portulan.wire.checksum import finish, word_sum
 from portulan.wire.ethernet import Ethernet
@@ -50,6 +50,8 @@ class Kind(Protocol):
     """A way to ask: builds probes, reads replies, names what it wants to hear."""
 
     space: Space
+    silent: State
+    """What silence to all tries means."""
 
     def filter(self, link_type: int) -> Sequence[Instruction]:
         """Return the BPF program that passes all replies to this kind on such a link."""

@@ -38,6 +38,8 @@ _TARGET_LINK_ADDRESS: Final = 2
 class NeighbourKind:
     """Ask hosts of a link for their Ethernet address; `macs` has them by host number, 0 unknown."""
 
+    silent = State.FILTERED
+
     def __init__(self, space: Space, paths: Paths) -> None:
         self.space, self._paths = space, paths
         self.macs = np.zeros(space.host_count, np.uint64)

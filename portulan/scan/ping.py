@@ -50,6 +50,8 @@ _OWN_ERRORS: Final = (Reason.PORT_UNREACH, Reason.PROTO_UNREACH, Reason.ADMIN_PR
 class PingKind:
     """Ask whether hosts are up; `sport` is the source port of the first try."""
 
+    silent = State.FILTERED
+
     def __init__(
         self, space: Space, paths: Paths, *, key: Key, sport: int, contact: bytes = b"",
     ) -> None:

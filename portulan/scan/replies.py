@@ -62,6 +62,7 @@ class TcpReplies(Rows):
     seq: Word
     ack: Word
     flags: NDArray[np.uint8]
+    window: NDArray[np.uint16]
     ttl: NDArray[np.uint8]
     time_ns: Index
 
@@ -135,7 +136,8 @@ class Heard:
         family, hi, lo, ttl = self._source(row)
         return TcpReplies(
             row, family, hi, lo, segment.sport, segment.dport, segment.seq.astype(np.uint64),
-            segment.ack.astype(np.uint64), segment.flags, ttl, self.frames.time_ns[row],
+            segment.ack.astype(np.uint64), segment.flags, segment.window, ttl,
+            self.frames.time_ns[row],
         )
 
     def icmp(self, family: int, kind: int) -> IcmpReplies:

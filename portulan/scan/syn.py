@@ -34,6 +34,8 @@ _LOW_32 = np.uint64(0xFFFF_FFFF)
 class SynKind:
     """Ask TCP ports by SYN; `sport` is the source port of the first try."""
 
+    silent = State.FILTERED
+
     def __init__(self, space: Space, paths: Paths, *, key: Key, sport: int) -> None:
         self.space, self._paths, self._key, self._sport = space, paths, key, sport
         self._stamps: dict[Via, Stamp] = {}
