@@ -27,6 +27,7 @@ VERBS: Final = {
     "listen": "Wait for clients: talk, echo, chat, pass on, or run a program for each.",
     "read": "Read a capture file: lines, fields, JSON, columns, or another capture.",
     "flows": "List who talked to whom in captures, and how much each way.",
+    "explain": "Draw the packets that prove a finding, and say why it follows.",
     "charts": "List, show and remove kept results.",
     "relay": "Connect whoever connects here to somewhere else: TCP, UDP, Unix, TLS.",
     "filter": "Check a packet filter; print its BPF program.",
