@@ -90,7 +90,7 @@ BAD = {
     "two lists of ports": (["127.0.0.1", "-p", "1", "--top-ports", "5"], "--top-ports"),
     "top 0": (["127.0.0.1", "--top-ports", "0"], "--top-ports"),
     "hosts only and no ping": (["127.0.0.1", "-sn", "-Pn"], "-Pn"),
-    "no such scan": (["127.0.0.1", "-sX"], "-sS"),
+    "no such scan": (["127.0.0.1", "-sQ"], "-sS"),
     "timing": (["127.0.0.1", "-T", "9"], "-T"),
     "negative rate": (["127.0.0.1", "--max-rate", "-1"], "--max-rate"),
     "rate nan": (["127.0.0.1", "--max-rate", "nan"], "--max-rate"),
