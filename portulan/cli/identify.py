@@ -24,8 +24,8 @@ class Saved(msgspec.Struct):
     """One line of input."""
 
     id: str
-    transport: Literal["tcp", "udp"]
     reply_b64: str
+    transport: Literal["tcp", "udp"] = "tcp"
     port: int | None = None
 
 

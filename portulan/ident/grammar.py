@@ -33,8 +33,13 @@ def os_of(text: str) -> str:
 
 
 def _server(text: str) -> Told:
-    found = _TOKEN.match(text)
+    # UPnP writes system, UPnP's version, product (UDA 1.0 section 1.2.2): the last one is asked for.
+    upnp = re.search(r"\bUPnP/[0-9.]+,? ", text)
+    found = _TOKEN.match(text, upnp.end() if upnp else 0)
     if not found or found["product"].lower() in _NOT_NAMES:
+        return {}
+    # A phrase, a hyphenated maker, a name with no version: seldom what a product is called.
+    if not found["version"] or not found["product"].replace(".", "").isalnum():
         return {}
     return {name: value for name, value in found.groupdict().items() if value}
 
@@ -45,9 +50,11 @@ def _ssh(text: str) -> Told:
 
 
 def _mysql(text: str) -> Told:
-    version = re.match(r"[0-9]+(?:\.[0-9]+){1,3}[a-z]?", text)
+    version = re.match(r"[0-9]+(?:\.[0-9]+){1,3}(?:[a-z](?![a-z]))?(?:-[0-9]+(?=\+deb))?", text)
     if not version:
         return {}
+    if "percona" in text.lower() or re.match(r"[0-9.]+-?(?:rel)?[1-9][0-9]\.[0-9]", text):
+        return {"product": "Percona Server", "vendor": "Percona", "version": version[0]}
     product, vendor = ("MariaDB", "MariaDB") if "maria" in text.lower() else ("MySQL", "Oracle")
     cpe = f"cpe:2.3:a:{vendor.lower()}:{product.lower()}:{version[0]}:*:*:*:*:*:*:*"
     return {"product": product, "vendor": vendor, "version": version[0], "cpe": cpe}

@@ -11,11 +11,13 @@ from .text import decode, is_text
 
 _SSH: Final = re.compile(rb"(?:[^\n]{0,255}\n){0,20}?SSH-([0-9.]{1,5})-([^\r\n]{0,253})")
 _MAIL: Final = re.compile(
-    r"(?i)\b(?:e?smtps?|mail|lmtp|postfix|sendmail|exim|mta|mx|imail|groupwise|domino|mercury)"
+    r"(?i)\b(?:e?smtps?|mail|lmtp|postfix|sendmail|exim|mta|mx|imail|webshield|ftgate|groupwise|domino|mercury)"
     r"|smtp|mail server")
 _FTP: Final = re.compile(r"(?i)ftp|file transfer|filezilla|\bjd\b|wu-|nas\b")
 _PROMPT: Final = re.compile(
     r"(?i)(?:login|user ?name|user|password|passwd|account)[^\n]{0,40}[:>]?\s*$")
+
+_CONSOLE: Final = re.compile(r"(?i)\btelnet\b|management console|configuration menu")
 
 
 def parse(data: bytes) -> Facts | None:
@@ -49,7 +51,7 @@ def _telnet(data: bytes) -> Facts | None:
     negotiates = len(data) > 2 and data[0] == 0xFF and 0xFA <= data[1] <= 0xFE
     plain = re.sub(rb"\xff[\xfb-\xfe].|\xff\xfa[^\xff]{0,64}\xff\xf0", b"", data[:8192], flags=re.S)
     text = decode(plain.replace(b"\x00", b"")).strip()
-    if negotiates or (is_text(plain) and _PROMPT.search(text)):
+    if negotiates or (is_text(plain) and (_PROMPT.search(text) or _CONSOLE.search(text))):
         return Facts("telnet", {"telnet.text": text}, 0.95 if negotiates else 0.7)
     return None
 
