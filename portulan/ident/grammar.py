@@ -33,7 +33,7 @@ def os_of(text: str) -> str:
 
 
 def _server(text: str) -> Told:
-    # UPnP writes system, UPnP's version, product (UDA 1.0 section 1.2.2): the last one is asked for.
+    # UPnP: system, UPnP's version, product (UDA 1.0 section 1.2.2); the last is asked for.
     upnp = re.search(r"\bUPnP/[0-9.]+,? ", text)
     found = _TOKEN.match(text, upnp.end() if upnp else 0)
     if not found or found["product"].lower() in _NOT_NAMES:
