@@ -66,7 +66,8 @@ _FIXED = {
     "tcp": IpProtocol.TCP, "udp": IpProtocol.UDP, "icmp": IpProtocol.ICMP,
     "icmpv6": IpProtocol.ICMPV6,
 }
-_LED_BY = {"dns": "dns_tcp", "nd": "icmpv6", "ppp": "pppoe", "snap": "llc", "stp": "llc"}
+_LED_BY = {"dns": "dns_tcp", "nd": "icmpv6", "ppp": "pppoe", "snap": "llc", "stp": "llc",
+           "tls": "quic"}
 """Headers that come behind one other only, or also."""
 _LEAVES = (EtherType.ARP, 0x88CC)
 """Ethertypes behind which no other header of ours can come."""

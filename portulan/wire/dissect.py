@@ -38,6 +38,7 @@ from portulan.wire import (
     mpls,
     ntp,
     pppoe,
+    quic,
     radiotap,
     routing,
     sctp,
@@ -52,12 +53,12 @@ from portulan.wire import (
 from portulan.wire.ethernet import EtherType
 from portulan.wire.frames import LinkType
 from portulan.wire.header import BY_ETHERTYPE, BY_LINK, Header
-from portulan.wire.inside import Inside, Value
+from portulan.wire.inside import Inside, Lazy, Value
 
 PROTOCOLS = (
     arp, cooked, dhcp, dhcp6, dns, esp, geneve, gre, http, icmp, icmpv6, igmp, ipv6, lines, llc,
-    lldp, loopback, mpls, ntp, pppoe, radiotap, routing, sctp, snmp, ssh, tcp, tftp, tls,
-    udp, vxlan,
+    lldp, loopback, mpls, ntp, pppoe, quic, radiotap, routing, sctp, snmp, ssh, tcp, tftp,
+    tls, udp, vxlan,
 )
 """Every header of ours is declared once these are imported."""
 
@@ -81,13 +82,18 @@ class Layer:
         """The header's name in the registry."""
         return self.header.layer
 
+    @property
+    def lends(self) -> bool:
+        """Whether it may tell fields of another header."""
+        return isinstance(self.told, Lazy)
+
     def values(self) -> Iterator[tuple[str, Value]]:
         """Yield the fields by full name, in wire order; those told come last."""
         own = self.header.__dict__
         for field in self.header.layout.fields:
             yield field.name, own[field.attr]
         for name, value in self.told.items():
-            yield f"{self.name}.{name}", value
+            yield name if "." in name else f"{self.name}.{name}", value
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +118,8 @@ class Dissection:
                     return value
                 if field in layer.told:
                     return layer.told[field]
+            elif layer.lends and name in layer.told:
+                return layer.told[name]
         return None
 
     @property

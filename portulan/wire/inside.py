@@ -5,7 +5,7 @@ Text in told values came from outside: it is escaped and bounded where it is mad
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
@@ -47,6 +47,36 @@ class Inside:
     brief: str = ""
     """A few words for a line about the packet."""
     defect: str = ""
+
+
+class Lazy(Mapping[str, Value]):
+    """Told values of which some are only computed when one of them is asked for.
+
+    A name with a dot is another header's field, told here: `tls.sni` by a QUIC packet. What turns
+    out not to be there is no key.
+    """
+
+    __slots__ = ("_made", "_plain")
+
+    def __init__(
+        self, plain: Mapping[str, Value], made: Mapping[str, Callable[[], Value | None]]
+    ) -> None:
+        self._plain, self._made = dict(plain), dict(made)
+
+    def __getitem__(self, name: str) -> Value:
+        make = self._made.pop(name, None)
+        value = make() if make else None
+        if value is not None:
+            self._plain[name] = value
+        return self._plain[name]
+
+    def __iter__(self) -> Iterator[str]:
+        for name in list(self._made):
+            self.get(name)
+        return iter(list(self._plain))
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
 
 
 def text_of(octets: bytes) -> str:
