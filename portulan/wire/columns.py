@@ -18,8 +18,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from functools import cached_property
-from typing import Any, TypeAlias
+from functools import cached_property, lru_cache
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,7 @@ from portulan.wire.header import (
     BY_LINK,
     BY_PORT,
     BY_PROTOCOL,
+    Columns,
     Header,
     fields,
     headers,
@@ -56,6 +57,8 @@ _FRAME = {
     "frame.protocols": Told("names of its headers, outermost first"),
     "frame.defect": Told("what its headers promise and its octets do not hold"),
 }
+JOINED_MAX = 32_768
+"""IPv6 addresses kept as objects between batches: some 8 MiB."""
 _TAGS = (EtherType.VLAN, EtherType.SERVICE_VLAN, 0x9100)
 _TUNNELS = (
     IpProtocol.IPV4, IpProtocol.IPV6, 47, IpProtocol.AH, 137,
@@ -78,11 +81,20 @@ def known_fields() -> dict[str, Field | Told]:
     return {**_FRAME, **fields(), **told_fields()}
 
 
+def _known(name: str) -> Field | Told | None:
+    """Return a field by its name; of whole batches asked often, so nothing is listed for it."""
+    if name in _FRAME:
+        return _FRAME[name]
+    layer, _, attr = name.partition(".")
+    header = headers().get(layer)
+    return (header.layout.by_name.get(attr) or header.told.get(attr)) if header else None
+
+
 def check_names(names: Iterable[str]) -> None:
     """Raise `UsageError` for the first name that is no field."""
-    known = known_fields()
     for name in names:
-        if name not in known:
+        if _known(name) is None:
+            known = known_fields()
             near = get_close_matches(name, known, 3) or sorted(
                 each for each in known if each.startswith(f"{name.split('.', 1)[0]}."))
             hint = f"near: {', '.join(near[:12])}" if near else f"such as {', '.join(_FRAME)}"
@@ -150,10 +162,20 @@ def plain(value: Any) -> str | int | list[Any]:
 
 def dtype_of(name: str) -> np.dtype[Any]:
     """Return the type of a column's values."""
-    known = known_fields()[name]
+    known = _known(name)
+    if known is None:
+        raise KeyError(name)
     if isinstance(known, Told):
         return np.dtype(np.int64 if known.kind is int else object)
     return np.dtype(object) if known.bits > 64 else known.spans[0].native
+
+
+class _Gathered(NamedTuple):
+    """One header of many rows, and the rows that must be dissected for it."""
+
+    rows: Index
+    columns: Columns
+    rest: Index
 
 
 @dataclass
@@ -163,6 +185,8 @@ class _Batch:
     frames: Frames
     numbers: Index
     _dissected: dict[int, Dissection] = field(default_factory=dict)
+    _gathered: dict[str, _Gathered | None] = field(default_factory=dict)
+    """By header: several fields of one are asked for more often than not."""
 
     @cached_property
     def located(self) -> Located:
@@ -213,9 +237,11 @@ class _Batch:
             return self._frame(name)
         header = headers()[layer]
         if attr in header.layout.by_name:
-            places = self._places(layer)
-            if places is not None:
-                return self._gathered(header, attr, places)
+            if layer not in self._gathered:
+                self._gathered[layer] = self._gather(header)
+            gathered = self._gathered[layer]
+            if gathered is not None:
+                return self._fixed(header.layout.by_name[attr], gathered)
         return self._told(name, self._candidates(header))
 
     def _frame(self, name: str) -> Masked:
@@ -270,23 +296,26 @@ class _Batch:
         rest[rows] = False
         return rows, frames.offset[rows] + 14, np.flatnonzero(rest)
 
-    def _gathered(
-        self, header: type[Header], attr: str, places: tuple[Index, Index, Index]
-    ) -> Masked:
+    def _gather(self, header: type[Header]) -> _Gathered | None:
+        places = self._places(header.layer)
+        if places is None:
+            return None
         rows, where, rest = places
-        known = header.layout.by_name[attr]
-        name = known.name
-        values = np.zeros(len(self.frames), dtype_of(name))
+        return _Gathered(rows, header.gather(self.frames.buffer, where), rest)
+
+    def _fixed(self, known: Field, gathered: _Gathered) -> Masked:
+        rows = gathered.rows
+        values = np.zeros(len(self.frames), dtype_of(known.name))
         mask = np.ones(len(self.frames), np.bool_)
         if len(rows):
-            gathered = header.gather(self.frames.buffer, where)
+            attr = known.name.partition(".")[2]
             if known.bits > 64:
-                hi, lo = (getattr(gathered, f"{attr}_{half}") for half in ("hi", "lo"))
+                hi, lo = (getattr(gathered.columns, f"{attr}_{half}") for half in ("hi", "lo"))
                 values[rows] = _addresses(hi, lo)
             else:
-                values[rows] = getattr(gathered, attr)
+                values[rows] = getattr(gathered.columns, attr)
             mask[rows] = False
-        self._fill(name, rest, values, mask)
+        self._fill(known.name, gathered.rest, values, mask)
         return np.ma.masked_array(values, mask)
 
     def _candidates(self, header: type[Header]) -> Index:
@@ -340,10 +369,15 @@ def _addresses(hi: NDArray[np.uint64], lo: NDArray[np.uint64]) -> NDArray[Any]:
     high, low = hi[order], lo[order]
     begins = np.concatenate([[True], (high[1:] != high[:-1]) | (low[1:] != low[:-1])])
     distinct = np.empty(int(begins.sum()), object)
-    distinct[:] = list(map(Ip6.join, high[begins].tolist(), low[begins].tolist()))
+    distinct[:] = list(map(_joined, high[begins].tolist(), low[begins].tolist()))
     found = np.empty(len(hi), object)
     found[order] = distinct[np.cumsum(begins) - 1]
     return found
+
+
+@lru_cache(maxsize=JOINED_MAX)
+def _joined(hi: int, lo: int) -> Ip6:
+    return Ip6.join(hi, lo)
 
 
 def _objects(values: list[Any], mask: list[bool]) -> Masked:
