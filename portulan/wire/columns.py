@@ -125,13 +125,13 @@ def text(name: str, value: Any) -> str | int | list[Any] | None:
         return None
     if isinstance(value, str | list | Address):
         return plain(value)
-    decode = _decode(name)
+    decode = decoder(name)
     return int(value) if decode is None else plain(decode(int(value)))
 
 
 def texts(name: str, column: Masked) -> list[Any]:
     """Return a whole column as JSON has it, None where a packet has no such field."""
-    decode = _decode(name)
+    decode = decoder(name)
     mask = np.ma.getmaskarray(column)
     there: list[Any] = column.data[~mask].tolist()
     if decode is not None:
@@ -146,7 +146,8 @@ def texts(name: str, column: Masked) -> list[Any]:
     return found
 
 
-def _decode(name: str) -> Callable[[int], Any] | None:
+def decoder(name: str) -> Callable[[int], Any] | None:
+    """Return what makes a column's numbers addresses or flags; None if they are numbers."""
     layer, _, attr = name.partition(".")
     header = headers().get(layer)
     field = header.layout.by_name.get(attr) if header else None
