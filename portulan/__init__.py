@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from .api import open_chart, read, scan, scan_events
+    from .api import capture, open_chart, read, scan, scan_events
     from .api.streams import dial, listen, relay
     from .store.chart import Chart
 
 __all__ = [
-    "Chart", "__version__", "dial", "listen", "open_chart", "read", "relay", "scan", "scan_events",
+    "Chart", "__version__", "capture", "dial", "listen", "open_chart", "read", "relay", "scan",
+    "scan_events",
 ]
 _STREAMS = ("dial", "listen", "relay")
 

@@ -22,10 +22,11 @@ from portulan.store.charts import Charts
 
 if TYPE_CHECKING:
     from portulan.drive.capture import Capture
+    from portulan.drive.live import LiveCapture
 
 __all__ = [
-    "Chart", "Keeper", "Scan", "ScanOptions", "Shown", "make_request", "new_seed", "open_chart",
-    "plan", "read", "scan", "scan_events",
+    "Chart", "Keeper", "Scan", "ScanOptions", "Shown", "capture", "make_request", "new_seed",
+    "open_chart", "plan", "read", "scan", "scan_events",
 ]
 
 
@@ -99,6 +100,24 @@ def read(origin: str | Path | BinaryIO) -> Capture:
     from portulan.drive.capture import Capture
 
     return Capture(origin)
+
+
+def capture(
+    interface: str, *, filter: str = "", count: int | None = None, duration: float | None = None,
+    to: str | Path | BinaryIO | None = None,
+) -> LiveCapture:
+    """Capture from an interface until `count` packets or `duration` seconds have passed.
+
+    Packets count from this call on; read them as those of a file: `columns`, `batches`, one by
+    one. `to` is a file to write them to as they are read. Raises `UsageError` for an interface
+    that is missing or down or a wrong filter, `PrivilegeError` without CAP_NET_RAW.
+    """
+    from portulan.drive.live import LiveCapture
+
+    live = LiveCapture(interface, filter=filter, count=count, duration_s=duration)
+    if to is not None:
+        live.keep(to)
+    return live
 
 
 def open_chart(which: str | Path = "last") -> Chart:

@@ -25,6 +25,7 @@ VERBS: Final = {
     "trace": "Show the paths to many hosts at once, with loss and time at each hop.",
     "connect": "Speak to an endpoint: TCP, TLS, UDP, Unix sockets, through proxies.",
     "listen": "Wait for clients: talk, echo, chat, pass on, or run a program for each.",
+    "capture": "Show and keep the packets that pass an interface.",
     "read": "Read a capture file: lines, fields, JSON, columns, or another capture.",
     "flows": "List who talked to whom in captures, and how much each way.",
     "explain": "Draw the packets that prove a finding, and say why it follows.",

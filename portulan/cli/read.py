@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import rich_click as click
 
+from portulan.cli.packet_lines import put, shown
 from portulan.errors import UsageError, printable
 
 if TYPE_CHECKING:
-    from portulan.drive.capture import Batch, Capture, CapturedPacket
-    from portulan.wire.dissect import Dissection, Layer
+    from portulan.drive.capture import Capture
 
 EXIT_PARTIAL = 3
-BLOCK_LINES = 512
-"""Lines written at a time: a system call a line would take longer than making it."""
 
 PARQUET_FIELDS = (
     "frame.number", "frame.time_ns", "frame.length", "vlan.id", "arp.spa", "arp.tpa", "ip.src",
@@ -25,10 +22,6 @@ PARQUET_FIELDS = (
     "dns.qname", "tls.sni", "http.host",
 )
 """What --parquet keeps unless --fields says otherwise."""
-
-
-TUNNELS = frozenset({"mpls", "ppp", "gre", "vxlan", "geneve", "ah", "snap"})
-"""Headers that the one line about a packet does not look behind."""
 
 
 @click.command("read")
@@ -65,13 +58,9 @@ def read(
     if out or parquet:
         _convert(capture, out, parquet, names)
     elif only_count:
-        click.echo(len(capture))
-    elif names and not as_json:
-        _put(_rows(capture, names))
-    elif as_json:
-        _put(_objects(capture, names, as_hex=as_hex))
+        click.echo(sum(map(len, capture.frames())))
     else:
-        _put(_texts(capture, as_hex=as_hex, verbose=verbose))
+        put(shown(capture, names, as_json=as_json, as_hex=as_hex, verbose=verbose))
     if capture.damage:
         click.echo(f"portulan: {printable(file)}: {printable(capture.damage, 300)}", err=True)
         raise SystemExit(EXIT_PARTIAL)
@@ -97,170 +86,3 @@ def _convert(capture: Capture, out: str | None, parquet: str | None, names: list
         batches = (numbered(each.frames, chosen, each.numbers) for each in capture.batches())
         written = write_packets(batches, chosen, parquet)
         click.echo(f"{written} rows written to {printable(parquet)}", err=True)
-
-
-def _put(lines: Iterator[str | None]) -> None:
-    """Print lines in blocks; None ends a batch: a pipe's packets are shown as they come."""
-    block: list[str] = []
-    for line in lines:
-        if line is not None:
-            block.append(line)
-        if block and (line is None or len(block) >= BLOCK_LINES):
-            sys.stdout.write("\n".join(block) + "\n")
-            sys.stdout.flush()
-            block.clear()
-
-
-# -- one line a packet, or the tree ------------------------------------------------------------
-
-
-def _texts(capture: Capture, *, as_hex: bool, verbose: bool) -> Iterator[str | None]:
-    """Yield what a person reads; None ends a batch."""
-    show: Callable[[CapturedPacket, int], str] = _line
-    if verbose:
-        show = _tree
-    elif as_hex:
-        show = _hex
-    first_ns: int | None = None
-    for batch in capture.batches():
-        for packet in batch.packets():
-            first_ns = packet.time_ns if first_ns is None else first_ns
-            yield show(packet, first_ns)
-            if as_hex and verbose:
-                yield f"  {packet.octets.hex()}"
-        yield None
-
-
-def _hex(packet: CapturedPacket, first_ns: int) -> str:
-    return packet.octets.hex()
-
-
-def _line(packet: CapturedPacket, first_ns: int) -> str:
-    seconds = (packet.time_ns - first_ns) / 1e9
-    words = [str(packet), _carried(packet), packet.dissection.brief]
-    return f"{packet.number:>5} {seconds:11.6f} {' | '.join(filter(None, words))}"
-
-
-def _carried(packet: CapturedPacket) -> str:
-    """Return the line of the packet in the innermost tunnel, if there is one."""
-    from portulan.wire.frames import LinkType
-    from portulan.wire.text import line
-
-    layers = packet.layers
-    for outer, inner in zip(layers[-2::-1], layers[:0:-1], strict=True):
-        if outer.name in TUNNELS and inner.name in ("ethernet", "ip", "ip6"):
-            link_type = LinkType.ETHERNET if inner.name == "ethernet" else LinkType.RAW
-            return f"{outer.name}: {line(packet.octets[inner.at :], link_type)}"
-    return ""
-
-
-def _tree(packet: CapturedPacket, first_ns: int) -> str:
-    found = packet.dissection
-    cut = f", {len(packet)} captured" if len(packet) != packet.length else ""
-    head = f"frame {packet.number}, {packet.length} bytes{cut}, {_time_text(packet.time_ns)}"
-    lines = [head, *(line for layer in found.layers for line in _layer_lines(layer))]
-    if found.payload_end > found.payload_at:
-        lines.append(f"  payload, {found.payload_end - found.payload_at} bytes")
-    if found.defect:
-        lines.append(f"  [byte {found.defect_at}: {found.defect}]")
-    return "\n".join(lines)
-
-
-def _layer_lines(layer: Layer) -> Iterator[str]:
-    yield f"  {layer.name}, byte {layer.at}"
-    for name, value in layer.values():
-        shown = ", ".join(map(str, value)) if isinstance(value, list) else value
-        yield f"    {name} = {shown}"
-
-
-def _time_text(time_ns: int) -> str:
-    from datetime import UTC, datetime
-
-    seconds, rest_ns = divmod(time_ns, 10**9)
-    try:
-        return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S}.{rest_ns:09} UTC"
-    except (ValueError, OverflowError, OSError):
-        return f"{time_ns} ns"
-
-
-# -- machine readable --------------------------------------------------------------------------
-
-
-def _objects(capture: Capture, names: list[str], *, as_hex: bool) -> Iterator[str | None]:
-    """Yield JSON objects; with names only those fields, missing ones left out."""
-    import msgspec
-
-    encode = msgspec.json.Encoder().encode
-    for batch in capture.batches():
-        if names and not as_hex:
-            yield from (encode(row).decode() for row in _picked(batch, names))
-        else:
-            for packet in batch.packets():
-                yield encode(_object(packet, names, as_hex=as_hex)).decode()
-        yield None
-
-
-def _object(packet: CapturedPacket, names: list[str], *, as_hex: bool) -> dict[str, Any]:
-    """Return a packet's fields by name; further values of a name go to `also`."""
-    found = packet.dissection
-    values: dict[str, Any] = {
-        "frame.number": packet.number, "frame.time_ns": packet.time_ns,
-        "frame.length": packet.length, "frame.captured": len(packet),
-        "frame.protocols": found.protocols,
-    }
-    also = _layer_values(found, values)
-    if found.defect:
-        values["frame.defect"] = found.defect
-    if names:
-        values = {name: values[name] for name in names if name in values}
-    elif also:
-        values["also"] = also
-    if as_hex:
-        values["frame.hex"] = packet.octets.hex()
-    return values
-
-
-def _layer_values(found: Dissection, values: dict[str, Any]) -> dict[str, list[Any]]:
-    from portulan.wire.columns import plain
-
-    also: dict[str, list[Any]] = {}
-    for layer in found.layers:
-        for name, value in layer.values():
-            if name in values:
-                also.setdefault(name, []).append(plain(value))
-            else:
-                values[name] = plain(value)
-    return also
-
-
-def _picked(batch: Batch, names: list[str]) -> Iterator[dict[str, Any]]:
-    columns = _plain_columns(batch, names)
-    for row in zip(*columns, strict=True):
-        yield {name: value for name, value in zip(names, row, strict=True) if value is not None}
-
-
-def _rows(capture: Capture, names: list[str]) -> Iterator[str | None]:
-    """Yield one line a packet, tabs between fields, nothing for a missing one."""
-    for batch in capture.batches():
-        columns = [_cells(column) for column in _plain_columns(batch, names)]
-        yield from map("\t".join, zip(*columns, strict=True))
-        yield None
-
-
-def _cells(column: list[Any]) -> list[str]:
-    """Return a column's text; most values are seen many times, and none is no text."""
-    try:
-        written = {value: "" if value is None else str(value) for value in set(column)}
-    except TypeError:  # lists cannot be in a set
-        return [
-            ",".join(map(str, value)) if isinstance(value, list) else str(value or "")
-            for value in column
-        ]
-    return [written[value] for value in column]
-
-
-def _plain_columns(batch: Batch, names: list[str]) -> list[list[Any]]:
-    from portulan.wire.columns import numbered, texts
-
-    found = numbered(batch.frames, names, batch.numbers)
-    return [texts(name, found[name]) for name in names]

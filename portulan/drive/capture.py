@@ -12,117 +12,37 @@
 <TCP:1 UDP:0 ICMP:0 Other:0>
 """
 
-# ruff: noqa: ANN401 - columns hold what their fields are: numbers, texts, lists.
-
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from copy import copy
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, overload
+from typing import overload
 
 import numpy as np
-from numpy.typing import NDArray
 
 from portulan.errors import UsageError
 from portulan.link.capture_source import Origin
 from portulan.link.captures import open_capture
-from portulan.link.pcap import PcapReader, PcapWriter
+from portulan.link.pcap import PcapReader
 from portulan.link.pcapng_packets import PcapngFrames
 from portulan.link.pcapng_reader import PcapngReader
-from portulan.link.pcapng_writer import PcapngWriter
 from portulan.target.ports import parse_ports
 from portulan.wire.columns import Masked, check_names, dtype_of, numbered
-from portulan.wire.dissect import Dissection, Layer, dissect
 from portulan.wire.frames import Frames, LinkType
 from portulan.wire.ipv4 import IpProtocol
 from portulan.wire.locate import locate
-from portulan.wire.text import line
 
-Index = NDArray[np.int64]
-Choice = Callable[["Batch"], Index]
-"""Says which rows of a batch are wanted, in order."""
+from .capture_batch import Batch, CapturedPacket
+from .capture_writer import BatchWriter, Portion, Splitter, Target
 
+__all__ = ["Batch", "Capture", "CapturedPacket", "Summary", "service_port"]
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Batch:
-    """Frames of a capture, each with its number in the file."""
-
-    frames: Frames
-    numbers: Index
-    interface: Index
-    """Index into `names` of the interface each came from."""
-    names: tuple[str, ...] = ("",)
-    comments: Mapping[int, str] = field(default_factory=dict)
-    """By packet number."""
-
-    def take(self, rows: Index) -> Batch:
-        """Return some of the rows; no bytes are copied."""
-        return Batch(
-            self.frames.take(rows), self.numbers[rows], self.interface[rows], self.names,
-            self.comments)
-
-    def packets(self) -> Iterator[CapturedPacket]:
-        """Yield the packets one by one."""
-        frames = self.frames
-        times, lengths = frames.time_ns.tolist(), frames.wire_length.tolist()
-        for octets, number, time_ns, length in zip(
-            frames, self.numbers.tolist(), times, lengths, strict=True
-        ):
-            yield CapturedPacket(octets, number=number, time_ns=time_ns, length=length,
-                                 link_type=frames.link_type)
-
-
-class CapturedPacket:
-    """One packet of a capture, dissected when first asked: `packet["ip.src"]`."""
-
-    def __init__(
-        self, octets: bytes, *, number: int, time_ns: int, length: int, link_type: int
-    ) -> None:
-        self.octets, self.number, self.time_ns = octets, number, time_ns
-        self.length, self.link_type = length, link_type
-
-    @cached_property
-    def dissection(self) -> Dissection:
-        """What it holds, how far that could be read, and why no further."""
-        return dissect(self.octets, self.link_type)
-
-    @property
-    def layers(self) -> tuple[Layer, ...]:
-        """Its headers, outermost first."""
-        return self.dissection.layers
-
-    def get(self, name: str) -> Any:
-        """Return the first value of a field; None if the packet has none."""
-        own = {"frame.number": self.number, "frame.time_ns": self.time_ns,
-               "frame.length": self.length, "frame.captured": len(self.octets)}
-        return own[name] if name in own else self.dissection.get(name)
-
-    def __getitem__(self, name: str) -> Any:
-        value = self.get(name)
-        if value is None:
-            check_names([name])
-            raise KeyError(name)
-        return value
-
-    def __contains__(self, name: str) -> bool:
-        return self.get(name) is not None
-
-    def __bytes__(self) -> bytes:
-        return self.octets
-
-    def __len__(self) -> int:
-        return len(self.octets)
-
-    def __str__(self) -> str:
-        return line(self.octets, self.link_type)
-
-    def __repr__(self) -> str:
-        return f"<packet {self.number}: {self}>"
+Step = Callable[[Batch], Batch]
+"""Makes another batch of one: some of its rows, or other bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +68,7 @@ class Capture:
     def __init__(self, origin: Origin) -> None:
         reader = open_capture(origin)
         self._origin = origin
-        self._choices: tuple[Callable[[], Choice], ...] = ()
+        self._steps: tuple[Callable[[], Step], ...] = ()
         self._unread: list[PcapReader | PcapngReader] = []
         """A stream not read yet, shared with the captures made of this one."""
         if self._again:
@@ -165,19 +85,24 @@ class Capture:
 
     def batches(self) -> Iterator[Batch]:
         """Yield the chosen packets in batches of one link type and of bounded size."""
-        choices = [make() for make in self._choices]
+        steps = [make() for make in self._steps]
+        for whole in self._read():
+            batch = whole
+            for step in steps:
+                batch = step(batch)
+            if len(batch.frames):
+                yield batch
+            if any(isinstance(step, _Slice) and step.done for step in steps):
+                break  # what comes behind cannot be chosen
+
+    def _read(self) -> Iterator[Batch]:
+        """Yield all packets."""
         reader = self._unread.pop() if self._unread else self._reopen()
         first = 1
         with reader:
             for frames in reader.frames():
-                batch = _batch(reader, frames, first)
+                yield _batch(reader, frames, first)
                 first += len(frames)
-                for choice in choices:
-                    batch = batch.take(choice(batch))
-                if len(batch.frames):
-                    yield batch
-                if any(isinstance(choice, _Slice) and choice.done for choice in choices):
-                    break  # what comes behind cannot be chosen
             self.damage = reader.damage
 
     @property
@@ -215,6 +140,8 @@ class Capture:
             yield from batch.packets()
 
     def __len__(self) -> int:
+        if not self._again:  # `list(capture)` asks, and would get what is left: nothing
+            raise TypeError("a stream has no length: count its packets as they are read")
         if self._count is None:
             self._count = sum(map(len, self.frames()))
         return self._count
@@ -230,7 +157,7 @@ class Capture:
                 raise UsageError("a capture is read forwards", text=str(which.step), where="step")
             ends = (which.start or 0, which.stop or 0)
             places = which.indices(len(self) if min(ends) < 0 else sys.maxsize)
-            return self._chosen(lambda: _Slice(*places))
+            return self._stepped(lambda: _Slice(*places))
         which += len(self) if which < 0 else 0
         for packet in self[which : which + 1] if which >= 0 else ():
             return packet
@@ -246,22 +173,22 @@ class Capture:
         link_type = LinkType.ETHERNET if self.link_type is None else self.link_type
         filters = {link_type: compile_filter(text, link_type, services=service_port)}
 
-        def chosen(batch: Batch) -> Index:
+        def chosen(batch: Batch) -> Batch:
             kind = batch.frames.link_type
             if kind not in filters:
                 try:
                     filters[kind] = compile_filter(text, kind, services=service_port)
                 except UsageError:
-                    return np.empty(0, np.int64)  # none can match on this other link
-            return np.flatnonzero(filters[kind].mask(batch.frames))
+                    return batch.take(np.empty(0, np.int64))  # none can match on this other link
+            return batch.take(np.flatnonzero(filters[kind].mask(batch.frames)))
 
-        return self._chosen(lambda: chosen)
+        return self._stepped(lambda: chosen)
 
-    def _chosen(self, choice: Callable[[], Choice]) -> Capture:
-        chosen = copy(self)
-        chosen._choices = (*self._choices, choice)
-        chosen._count = None
-        return chosen
+    def _stepped(self, step: Callable[[], Step]) -> Capture:
+        stepped = copy(self)
+        stepped._steps = (*self._steps, step)
+        stepped._count = None
+        return stepped
 
     def summary(self) -> Summary:
         """Return how many packets carry TCP, UDP, ICMP and anything else."""
@@ -275,20 +202,28 @@ class Capture:
         icmp = int(counts[IpProtocol.ICMP] + counts[IpProtocol.ICMPV6])
         return Summary(tcp, udp, icmp, total - tcp - udp - icmp)
 
-    def write(self, target: str | os.PathLike[str] | BinaryIO) -> int:
+    def write(self, target: Target, *, split: Portion | None = None) -> int:
         """Write the packets to a pcapng file, or to pcap if its name says so; return how many.
 
-        Times, interfaces and comments go along. Raises `UsageError` for the file that is read.
+        Times, interfaces and comments go along; `split` makes several files of it. Raises
+        `UsageError` for the file that is read.
         """
         if isinstance(target, str | os.PathLike):
             self._check_target(Path(target))
-        writer = _Writer(target, self.link_type)
+        writer = self._writer(target, split)
         try:
             for batch in self.batches():
                 writer.write(batch)
             return writer.finish()
         finally:
             writer.close()
+
+    def _writer(self, target: Target, split: Portion | None) -> BatchWriter | Splitter:
+        if split is None:
+            return BatchWriter(target, self.link_type)
+        if not isinstance(target, str | os.PathLike):
+            raise UsageError("several files need a name", where="split", hint="-w NAME.pcapng")
+        return Splitter(target, split, lambda path: BatchWriter(path, self.link_type))
 
     def _check_target(self, target: Path) -> None:
         origin = self._origin
@@ -319,12 +254,12 @@ class _Slice:
         self._seen = 0
         self.done = stop <= start
 
-    def __call__(self, batch: Batch) -> Index:
+    def __call__(self, batch: Batch) -> Batch:
         place = self._seen + np.arange(len(batch.frames), dtype=np.int64)
         self._seen += len(batch.frames)
         self.done = self._seen >= self._stop
         wanted = (place >= self._start) & (place < self._stop)
-        return np.flatnonzero(wanted & ((place - self._start) % self._step == 0))
+        return batch.take(np.flatnonzero(wanted & ((place - self._start) % self._step == 0)))
 
 
 def _batch(reader: PcapReader | PcapngReader, frames: Frames, first: int) -> Batch:
@@ -333,67 +268,3 @@ def _batch(reader: PcapReader | PcapngReader, frames: Frames, first: int) -> Bat
         names = tuple(interface.name for interface in reader.interfaces)
         return Batch(frames, numbers, frames.interface, names, frames.comments)
     return Batch(frames, numbers, np.zeros(len(frames), np.int64))
-
-
-class _Writer:
-    """Writes batches to a capture file of the format its name asks for."""
-
-    def __init__(
-        self, target: str | os.PathLike[str] | BinaryIO, link_type: int | None
-    ) -> None:
-        self._target = target
-        self._link_type = LinkType.ETHERNET if link_type is None else link_type
-        name = os.fspath(target) if isinstance(target, str | os.PathLike) else ""
-        self._plain = name.endswith((".pcap", ".cap"))
-        self._writer: PcapWriter | PcapngWriter | None = None
-        self._interfaces: dict[tuple[int, int], int] = {}
-
-    def write(self, batch: Batch) -> None:
-        """Append a batch."""
-        frames = batch.frames
-        if self._plain:
-            writer = self._open(frames.link_type)
-            if frames.link_type != self._link_type:
-                raise UsageError("pcap holds one link type, the packets have several",
-                                 where=str(self._target), hint="name it .pcapng")
-            assert isinstance(writer, PcapWriter)  # noqa: S101 - tells the type checker
-            writer.write(frames)
-            return
-        edges = np.flatnonzero(np.diff(batch.interface)) + 1
-        for rows in np.split(np.arange(len(frames)), edges):
-            self._run(batch.take(rows))
-
-    def _run(self, batch: Batch) -> None:
-        """Append packets of one interface."""
-        number, link_type = int(batch.interface[0]), batch.frames.link_type
-        name = batch.names[number] if number < len(batch.names) else ""
-        writer = self._open(link_type, name)
-        assert isinstance(writer, PcapngWriter)  # noqa: S101 - tells the type checker
-        key = number, link_type
-        if key not in self._interfaces:
-            new = bool(self._interfaces)
-            self._interfaces[key] = writer.add_interface(name, link_type) if new else 0
-        rows = enumerate(batch.numbers.tolist()) if batch.comments else ()
-        comments = {row: batch.comments[n] for row, n in rows if n in batch.comments}
-        writer.write(batch.frames, comments=comments, interface=self._interfaces[key])
-
-    def _open(self, link_type: int, name: str = "") -> PcapWriter | PcapngWriter:
-        if self._writer is None:
-            self._link_type = link_type
-            try:
-                self._writer = (
-                    PcapWriter(self._target, link_type=link_type) if self._plain
-                    else PcapngWriter(self._target, link_type=link_type, interface=name))
-            except OSError as error:
-                reason = error.strerror or str(error)
-                raise UsageError(f"cannot be written: {reason}", where=str(self._target)) from None
-        return self._writer
-
-    def finish(self) -> int:
-        """Return how many packets were written; a file without packets is a capture, too."""
-        return self._open(self._link_type).packets
-
-    def close(self) -> None:
-        """Close the file."""
-        if self._writer is not None:
-            self._writer.close()

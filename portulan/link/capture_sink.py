@@ -90,6 +90,11 @@ class SinkWriter(Closing):
 
     _sink: CaptureSink
 
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of the file written so far."""
+        return self._sink.size
+
     def flush(self) -> None:
         """Hand everything to the operating system: nothing is lost if only we die."""
         self._sink.flush()

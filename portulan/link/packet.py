@@ -104,6 +104,10 @@ class PacketLink(Closing):
         drops = self._rx.drops() if self._rx is not None else 0
         return Counters(self._sent, self._received, drops)
 
+    def seen(self) -> int:
+        """Return how many frames the kernel had for us so far, dropped ones included."""
+        return self._rx.seen() if self._rx is not None else 0
+
     def fileno(self) -> int:
         """Return the receiving socket's descriptor."""
         return self._rx.sock.fileno() if self._rx is not None else -1

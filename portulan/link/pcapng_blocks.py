@@ -202,13 +202,37 @@ def pack_section(texts: Mapping[int, str]) -> bytes:
 
 
 def pack_interface(interface: Interface) -> bytes:
-    """Return an interface description with link type, snaplen, name and time resolution."""
-    options: list[Option] = []
-    if interface.name:
-        options.append(text_option(InterfaceOption.NAME, interface.name))
+    """Return an interface description with all that is known of it."""
+    known = {
+        InterfaceOption.NAME: interface.name, InterfaceOption.DESCRIPTION: interface.description,
+        InterfaceOption.OS: interface.os, InterfaceOption.HARDWARE: interface.hardware,
+    }
+    options = [text_option(COMMENT, text) for text in interface.comments]
+    options += [text_option(code, text) for code, text in known.items() if text]
+    options += [_address_option(text) for text in interface.addresses]
     options.append((InterfaceOption.TIME_RESOLUTION, bytes([interface.time_resolution])))
+    if interface.mac:
+        kind = InterfaceOption.MAC if len(interface.mac) == 6 else InterfaceOption.EUI
+        options.append((kind, interface.mac))
+    if interface.speed_bps:
+        options.append((InterfaceOption.SPEED, struct.pack("<Q", interface.speed_bps)))
+    if interface.filter:  # kind 0: the text of a filter
+        code, text = text_option(InterfaceOption.FILTER, "\0" + interface.filter)
+        options.append((code, text))
+    if interface.fcs_length:
+        options.append((InterfaceOption.FCS_LENGTH, bytes([interface.fcs_length])))
+    if interface.time_offset_s:
+        options.append((InterfaceOption.TIME_OFFSET, struct.pack("<q", interface.time_offset_s)))
     body = struct.pack("<HHI", interface.link_type, 0, interface.snaplen)
     return pack_block(BlockType.INTERFACE, body + pack_options(options))
+
+
+def _address_option(text: str) -> Option:
+    address, _, rest = text.partition("/")
+    kind, packed = _packed_address(address)
+    if kind == 1:
+        return InterfaceOption.IPV4, packed + socket.inet_aton(rest)
+    return InterfaceOption.IPV6, packed + bytes([int(rest)])
 
 
 def pack_statistics(statistics: Statistics) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
@@ -53,7 +54,7 @@ class PcapngWriter(SinkWriter):
         target: Target,
         *,
         link_type: int,
-        interface: str = "",
+        interface: str | Interface = "",
         snaplen: int = SNAPLEN,
         application: str = f"Portulan {__version__}",
         comment: str = "",
@@ -109,9 +110,13 @@ class PcapngWriter(SinkWriter):
         """The interfaces described so far; their index is what `write` takes."""
         return tuple(self._interfaces)
 
-    def add_interface(self, name: str, link_type: int, *, snaplen: int = SNAPLEN) -> int:
-        """Describe one more interface and return its id for `write`."""
-        interface = Interface(link_type, snaplen, name, time_resolution=NANOSECONDS)
+    def add_interface(
+        self, interface: str | Interface, link_type: int, *, snaplen: int = SNAPLEN
+    ) -> int:
+        """Describe one more interface, by name or in full, and return its id for `write`."""
+        if isinstance(interface, str):
+            interface = Interface(link_type, snaplen, interface)
+        interface = replace(interface, time_resolution=NANOSECONDS, time_offset_s=0)
         self._sink.append(pack_interface(interface))
         self._interfaces.append(interface)
         return len(self._interfaces) - 1
@@ -141,6 +146,10 @@ class PcapngWriter(SinkWriter):
     def statistics(self, interface: int, received: int, dropped: int, *, time_ns: int = 0) -> None:
         """Note how many packets an interface received, and lost in the kernel, until `time_ns`."""
         self._sink.append(pack_statistics(Statistics(interface, time_ns, received, dropped)))
+
+    def count(self, statistics: Statistics) -> None:
+        """Note all that was counted on an interface."""
+        self._sink.append(pack_statistics(statistics))
 
     def names(self, names: Mapping[str, Sequence[str]]) -> None:
         """Note the names of addresses, so that readers show them without asking a resolver."""

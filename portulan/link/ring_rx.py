@@ -77,7 +77,8 @@ class RxRing:
         outgoing: bool = False, blocks: int = BLOCKS, block_bytes: int = BLOCK_BYTES,
         setup: Callable[[socket.socket], None] | None = None,
     ) -> None:
-        self._name, self._link_type, self._next, self._drops = interface, link_type, 0, 0
+        self._name, self._link_type, self._next = interface, link_type, 0
+        self._drops = self._seen = 0
         self.sock = open_socket(socket.AF_PACKET, kind, ETH_P_NONE)
         try:
             self.sock.setsockopt(SOL_PACKET, PACKET_VERSION, TPACKET_V3)
@@ -112,8 +113,15 @@ class RxRing:
         if self.sock.fileno() < 0:
             return self._drops
         answer = self.sock.getsockopt(SOL_PACKET, PACKET_STATISTICS, 12)
-        self._drops += struct.unpack("3I", answer)[1]
+        seen, drops, _ = struct.unpack("3I", answer)
+        self._seen += seen
+        self._drops += drops
         return self._drops
+
+    def seen(self) -> int:
+        """Return how many frames the filter let pass so far, those dropped included."""
+        self.drops()
+        return self._seen
 
     def close(self) -> None:
         """Free the ring."""

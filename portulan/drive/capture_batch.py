@@ -1,0 +1,101 @@
+"""Frames of a capture with their numbers, interfaces and comments; packets one by one of them."""
+
+# ruff: noqa: ANN401 - fields are what they are: numbers, texts, lists.
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from portulan.wire.columns import check_names
+from portulan.wire.dissect import Dissection, Layer, dissect
+from portulan.wire.frames import Frames
+from portulan.wire.text import line
+
+Index = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """Frames of a capture, each with its number in the file."""
+
+    frames: Frames
+    numbers: Index
+    interface: Index
+    """Index into `names` of the interface each came from."""
+    names: tuple[str, ...] = ("",)
+    comments: Mapping[int, str] = field(default_factory=dict)
+    """By packet number."""
+
+    def block_bytes(self) -> Index:
+        """Return about how many bytes of a file each packet takes."""
+        return 32 + (self.frames.length + 3 & ~3)
+
+    def take(self, rows: Index) -> Batch:
+        """Return some of the rows; no bytes are copied."""
+        return Batch(
+            self.frames.take(rows), self.numbers[rows], self.interface[rows], self.names,
+            self.comments)
+
+    def packets(self) -> Iterator[CapturedPacket]:
+        """Yield the packets one by one."""
+        frames = self.frames
+        times, lengths = frames.time_ns.tolist(), frames.wire_length.tolist()
+        for octets, number, time_ns, length in zip(
+            frames, self.numbers.tolist(), times, lengths, strict=True
+        ):
+            yield CapturedPacket(octets, number=number, time_ns=time_ns, length=length,
+                                 link_type=frames.link_type)
+
+
+class CapturedPacket:
+    """One packet of a capture, dissected when first asked: `packet["ip.src"]`."""
+
+    def __init__(
+        self, octets: bytes, *, number: int, time_ns: int, length: int, link_type: int
+    ) -> None:
+        self.octets, self.number, self.time_ns = octets, number, time_ns
+        self.length, self.link_type = length, link_type
+
+    @cached_property
+    def dissection(self) -> Dissection:
+        """What it holds, how far that could be read, and why no further."""
+        return dissect(self.octets, self.link_type)
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """Its headers, outermost first."""
+        return self.dissection.layers
+
+    def get(self, name: str) -> Any:
+        """Return the first value of a field; None if the packet has none."""
+        own = {"frame.number": self.number, "frame.time_ns": self.time_ns,
+               "frame.length": self.length, "frame.captured": len(self.octets)}
+        return own[name] if name in own else self.dissection.get(name)
+
+    def __getitem__(self, name: str) -> Any:
+        value = self.get(name)
+        if value is None:
+            check_names([name])
+            raise KeyError(name)
+        return value
+
+    def __contains__(self, name: str) -> bool:
+        return self.get(name) is not None
+
+    def __bytes__(self) -> bytes:
+        return self.octets
+
+    def __len__(self) -> int:
+        return len(self.octets)
+
+    def __str__(self) -> str:
+        return line(self.octets, self.link_type)
+
+    def __repr__(self) -> str:
+        return f"<packet {self.number}: {self}>"

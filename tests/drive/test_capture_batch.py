@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import portulan.wire as wire
+from portulan.drive.capture_batch import Batch
+from portulan.errors import UsageError
+
+
+@pytest.fixture
+def batch():
+    packets = [wire.IPv4() / wire.UDP(sport=n, dport=53) for n in (1, 2, 3)]
+    frames = wire.Frames.of([each.pack() for each in packets], [10, 20, 30], 101)
+    return Batch(frames, np.array([4, 5, 6]), np.zeros(3, np.int64), comments={5: "five"})
+
+
+def test_take_keeps_numbers_and_comments(batch):
+    taken = batch.take(np.array([1, 2]))
+    assert taken.numbers.tolist() == [5, 6]
+    assert [packet["udp.sport"] for packet in taken.packets()] == [2, 3]
+    assert taken.comments[5] == "five"
+
+
+def test_packet_without_the_field_raises_key_error(batch):
+    packet = next(batch.packets())
+    with pytest.raises(KeyError):
+        packet["tcp.dport"]
+    with pytest.raises(UsageError):
+        packet["no.such"]
+    assert "tcp.dport" not in packet and packet["frame.time_ns"] == 10
