@@ -20,6 +20,9 @@ from portulan.target.address import address_texts
 from portulan.target.space import Space
 from portulan.wire.frames import Frames
 
+#: The kernel asks a second time after a second, for a neighbour's address as for a connection: a
+#: host that said nothing yet is heard out until then, or one lost packet would hide all of it.
+LINGER_NS: Final = 1_200_000_000
 #: Local ports asked at once: what the threads share before they report.
 LOCAL_BATCH: Final = 4_096
 
@@ -62,12 +65,21 @@ class ConnectSweep:
         self._waiting: list[Probe] = []
         self._ticked = 0
         self._received = 0
+        self._heard: set[int] = set()
 
     def run(self) -> None:
         """Ask until everything is answered or given up, or until stopped."""
         while not self._sweep.done and not self._stop.is_set():
             self._step()
+        while self._hears_out() and not self._stop.is_set():
+            self._take(self._connects.collect(NAP_NS, Clock.now()))
         self._tell(Answers.none())
+
+    def _hears_out(self) -> bool:
+        """Tell whether a host is left of which nothing was heard, and its time not run out."""
+        self._connects.expire(Clock.now() - LINGER_NS)
+        left = np.array([probe.at for probe in self._connects.waiting()], np.int64)
+        return not self._heard.issuperset(self._space.host_of(left).tolist())
 
     def close(self) -> None:
         """Close the sockets."""
@@ -134,11 +146,18 @@ class ConnectSweep:
 
     def _collect(self, wait_ns: int) -> None:
         now = Clock.now()
-        self._connects.expire(now - self._sweep.round_trip.wait_ns)
+        patience = self._patience()
+        self._connects.expire(now - patience)
         oldest = self._connects.oldest()
         if oldest is not None:
-            wait_ns = min(wait_ns, max(oldest + self._sweep.round_trip.wait_ns - now, 0))
+            wait_ns = min(wait_ns, max(oldest + patience - now, 0))
         self._take(self._connects.collect(wait_ns, now))
+
+    def _patience(self) -> int:
+        """Return how long (ns) a socket waits: beyond the try's own time while there is room."""
+        wait = self._sweep.round_trip.wait_ns
+        crowded = self._connects.room <= self._connects.pending
+        return wait if crowded else max(wait, LINGER_NS)
 
     def _take(self, outcomes: Sequence[Told]) -> None:
         if not outcomes:
@@ -148,6 +167,7 @@ class ConnectSweep:
         codes, where = np.unique(error, return_inverse=True)
         verdicts = np.array([_VERDICTS.get(code, _OTHER) for code in codes.tolist()], np.uint8)
         soft = np.isin(error, list(_SOFT))
+        self._heard.update(self._space.host_of(at).tolist())
         # The socket knows its own round trip better than the batch it was started in: `row`,
         # which counts frames elsewhere, carries it.
         answers = Answers.of(

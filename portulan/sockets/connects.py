@@ -178,6 +178,10 @@ class Connects:
             gone += 1
         return gone
 
+    def waiting(self) -> list[Probe]:
+        """Return the probes that wait for an answer, oldest first."""
+        return [probe for probe, _ in self._pending.values()]
+
     def oldest(self) -> int | None:
         """Return when (ns) the oldest pending probe was started."""
         return next(iter(self._pending.values()))[1] if self._pending else None

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import errno
 import threading
+import time
 
 import pytest
 
 from portulan.drive.connecting import ConnectSweep
+from portulan.scan.pace import RoundTrip
 from portulan.scan.sweep import Sweep
 from portulan.scan.verdict import Reason, State
 from portulan.sockets.connects import Outcome
@@ -81,3 +83,51 @@ def test_errno_means(error, state, reason):
     # What somebody else says gives way to the target's own late word.
     assert bool(found.answers.soft[0]) == (error not in (
         0, errno.ECONNRESET, errno.ECONNREFUSED, errno.EPROTO))
+
+
+class Slow:
+    """A pool of sockets that hears of one host, late, when the machine has long given it up."""
+
+    room = 10
+    pending = 0
+
+    def __init__(self, late_ns):
+        self.late_ns, self.asked = late_ns, []
+
+    def start(self, probe, now):
+        self.asked.append((probe, now))
+        return True
+
+    def waiting(self):
+        return [probe for probe, _ in self.asked]
+
+    def expire(self, before):
+        self.asked = [(probe, start) for probe, start in self.asked if start >= before]
+
+    def oldest(self):
+        return self.asked[0][1] if self.asked else None
+
+    def collect(self, wait_ns, now):
+        time.sleep(min(wait_ns, 10_000_000) / 1e9)
+        told = [Outcome(probe.at, probe.try_no, 0, now, now - start)
+                for probe, start in self.asked if now - start > self.late_ns]
+        self.asked = [row for row in self.asked if now - row[1] <= self.late_ns]
+        return told
+
+    def close(self):
+        pass
+
+
+@pytest.mark.parametrize(("late_ns", "known"), [(400_000_000, 1), (5_000_000_000, 0)])
+def test_host_of_which_nothing_was_heard_is_heard_out(monkeypatch, late_ns, known):
+    monkeypatch.setattr("portulan.drive.connecting.LINGER_NS", 600_000_000)
+    told = []
+    space = Space.hosts([Range(4, 0x0A000001)], [(6, 80)])
+    sweep = Sweep(1, seed=1, retries=1, round_trip=RoundTrip(first_wait_ns=100_000_000))
+    driver = ConnectSweep(
+        sweep, space, report=told.append, stop=threading.Event(), zones={})
+    driver._connects.close()
+    driver._connects = Slow(late_ns)
+    driver.run()
+    driver.close()
+    assert sum(len(found.answers) for found in told) == known
