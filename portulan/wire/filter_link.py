@@ -52,6 +52,14 @@ def link_number(name: str) -> int:
         raise UsageError("no such link type", text=name, hint=f"one of {', '.join(NAMES)}")
     return NAMES[short]
 
+LLC_KINDS: Final = {
+    "i": (0, 0x01), "s": (0x01, 0x03), "u": (0x03, 0x03),
+    "rr": (0x01, 0x0F), "rnr": (0x05, 0x0F), "rej": (0x09, 0x0F),
+    "ui": (0x03, 0xEF), "ua": (0x63, 0xEF), "disc": (0x43, 0xEF), "test": (0xE3, 0xEF),
+    "sabme": (0x6F, 0xEF), "xid": (0xAF, 0xEF), "frmr": (0x87, 0xEF), "dm": (0x0F, 0xEF),
+}
+"""The control octet of each kind of frame under a mask (IEEE 802.2 section 5.4)."""
+
 
 @dataclass(slots=True)
 class Link:
@@ -171,12 +179,18 @@ class Link:
         self.type_at, self.payload = self.header, self.header + 2
         return found
 
-    def llc(self) -> Node:
-        """Return the test for an IEEE 802.3 frame with LLC; Novell's raw IPX has none."""
+    def llc(self, kind: str = "") -> Node:
+        """Return the test for an IEEE 802.3 frame with LLC, or one of its kinds.
+
+        Novell's raw IPX has no LLC.
+        """
         if not self.is_ethernet:
             raise UsageError(f"no LLC on {self.said}")
+        if kind and kind not in LLC_KINDS:
+            raise UsageError(f"no kind of LLC frame: {kind}", hint=", ".join(LLC_KINDS))
         short = Not(test("gt", Load(self.type_at, 2), LENGTH_MAX))
-        return every(short, Not(equals(self.payload, 2, 0xFFFF)))
+        found = every(short, Not(equals(self.payload, 2, 0xFFFF)))
+        return every(found, masked(self.payload + 2, 1, *LLC_KINDS[kind])) if kind else found
 
     def direction(self, *, outbound: bool) -> Node:
         """Return the test for frames this machine sent, or received."""

@@ -113,7 +113,7 @@ class Meaning:
         if word == "pppoes":
             return link.pppoes(number)
         if word == "llc":
-            return link.llc()
+            return link.llc(tree.protocol)
         if word in ("geneve", "ifindex", "type", "subtype", "dir", "radio"):
             raise UsageError("this primitive is not supported")
         if word in LINK_NAMES:

@@ -336,6 +336,11 @@ def _numbered(link: Link, qualifiers: Qualifiers, token: Token) -> Node:
         elif token.kind is not Kind.NUMBER:
             raise problem("not an ethertype", token)
         return link.carries(number)
+    if name in ("iso", "isis"):
+        if token.kind is not Kind.NUMBER:
+            raise problem(f"{name} proto needs a number", token)
+        inside = link.carries(ISO) if name == "iso" else _osi(link, _OSI["isis"])
+        return every(inside, equals(link.payload + (3 if name == "iso" else 7), 1, number))
     if name not in ("", "ip", "ip6"):
         raise problem(f"{name} does not number what it carries", token, "write ip, ip6 or ether")
     number = ip_number(token)

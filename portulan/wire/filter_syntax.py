@@ -75,7 +75,10 @@ class Primitive:
 
 @dataclass(frozen=True, slots=True)
 class Bare:
-    """A protocol, or a word with at most a number: `tcp`, `vlan 5`, `ether broadcast`."""
+    """A protocol, or a word with at most a number: `tcp`, `vlan 5`, `ether broadcast`.
+
+    `llc` may have a kind of frame behind it, which is its `protocol`: `llc rr`.
+    """
 
     token: Token
     protocol: str = ""
@@ -290,6 +293,8 @@ class _Parser:
         if token.text == "byte":
             raise problem("byte is not supported", token, "write ether[N] = M")
         number = None
+        if token.text == "llc" and self._names_something() and self.now.kind is Kind.WORD:
+            return Bare(token, self._next().text)
         if self.now.kind is Kind.NUMBER and not self._arithmetic_ahead():
             number = self._next()
         elif token.text in ("less", "greater"):

@@ -6,6 +6,7 @@ import random
 import struct
 
 import portulan.wire as wire
+from portulan.wire.filter_link import LLC_KINDS
 from portulan.wire.frames import LinkType
 
 LINKS = {"EN10MB": 1, "RAW": 101, "LINUX_SLL": 113, "LINUX_SLL2": 276, "NULL": 0, "LOOP": 108,
@@ -50,6 +51,8 @@ def term(rng: random.Random, link: str) -> str:
             lambda: rng.choice(["mpls", "mpls 5 and ip", "mpls and mpls 6 and ip6", "mpls 7"]),
             lambda: rng.choice(["pppoes", "pppoes 5 and ip", "pppoes and ip6", "pppoed"]),
             lambda: rng.choice(ODD.split()),
+            lambda: f"llc {rng.choice(list(LLC_KINDS))}",
+            lambda: f"{rng.choice(['iso', 'isis'])} proto {rng.choice([24, 27, 129, 131])}",
         ]
     if link.startswith("LINUX"):
         choices += [lambda: rng.choice(["inbound", "outbound"])]
@@ -136,6 +139,8 @@ def _network(rng: random.Random) -> tuple[int, bytes]:
                           b"\xaa\xaa\x03\x08\x00\x07\x80\x9b", b"\xf0\xf0", b"\xff\xff",
                           b"\xaa\xaa\x03\0\0\0\x81\x37", b"\xfe\xfe\x03\x81",
                           bytes([254, 254, 3, 0x83, 27, 1, 0, rng.randrange(15, 28)])])
+        if rng.random() < 0.3:
+            llc = llc[:2] + bytes([rng.choice(list(LLC_KINDS.values()))[0]]) + llc[3:]
         return rng.randrange(40, 60), llc + rng.randbytes(8)
     return rng.choice([0x88CC, 0x9000, 0x6003, 0x6004, 0x8137, 0x809B]), rng.randbytes(30)
 

@@ -67,3 +67,22 @@ def test_cooked_frames_tell_their_direction():
     sent = b"\0\x04" + bytes(12) + b"\x08\0" + IP
     assert compile_filter("outbound", LinkType.LINUX_SLL).match(sent)
     assert not compile_filter("inbound", LinkType.LINUX_SLL).match(sent)
+
+
+@pytest.mark.parametrize(("kind", "control"), [
+    ("i", 0x02), ("s", 0x05), ("u", 0x03), ("rr", 0x01), ("rnr", 0x05), ("rej", 0x09),
+    ("ui", 0x13), ("ua", 0x73), ("disc", 0x43), ("test", 0xF3), ("sabme", 0x7F), ("xid", 0xAF),
+    ("frmr", 0x87), ("dm", 0x1F),
+])
+def test_kinds_of_llc_frames_are_told_by_their_control_octet(kind, control):
+    def matches(octet):
+        frame = bytes(12) + bytes((0, 40, 0x42, 0x42, octet)) + bytes(40)
+        return compile_filter(f"llc {kind}").match(frame)
+
+    assert matches(control)
+    assert not matches(control ^ 1)
+
+
+def test_kind_that_llc_has_not_is_refused():
+    with pytest.raises(UsageError, match="no kind of LLC frame: bogus"):
+        compile_filter("llc bogus")
