@@ -16,6 +16,9 @@ A thinking room: it opens nothing, reads no clock and imports no other room. Sca
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from portulan.wire.address import Ip4, Ip6, Mac
 from portulan.wire.arp import ARP, ArpOperation
 from portulan.wire.cooked import LinuxSLL, LinuxSLL2
@@ -29,10 +32,83 @@ from portulan.wire.ipv6 import Destination, Fragment, HopByHop, IPv6, Routing, i
 from portulan.wire.tcp import TCP, TcpFlags, TcpOption, tcp_options
 from portulan.wire.udp import UDP
 
+if TYPE_CHECKING:
+    from portulan.wire.craft import build
+    from portulan.wire.craft_text import parse_packet
+    from portulan.wire.dhcp import DHCP
+    from portulan.wire.dhcp6 import DHCPv6
+    from portulan.wire.dns import DNS, DNSOverTCP
+    from portulan.wire.esp import AH, ESP
+    from portulan.wire.geneve import Geneve
+    from portulan.wire.gre import GRE
+    from portulan.wire.http import HTTP
+    from portulan.wire.igmp import IGMP
+    from portulan.wire.lines import FTP, IMAP, POP3, SIP, SMTP
+    from portulan.wire.llc import LLC, SNAP, STP
+    from portulan.wire.lldp import LLDP
+    from portulan.wire.loopback import Loopback
+    from portulan.wire.mpls import MPLS
+    from portulan.wire.ntp import NTP
+    from portulan.wire.pppoe import PPP, PPPoE
+    from portulan.wire.radiotap import Radiotap
+    from portulan.wire.routing import BGP, OSPF
+    from portulan.wire.sctp import SCTP
+    from portulan.wire.snmp import SNMP
+    from portulan.wire.ssh import SSH
+    from portulan.wire.tftp import TFTP
+    from portulan.wire.tls import TLS
+    from portulan.wire.vxlan import VXLAN
+
+_LATER = {
+    "craft": ("build",),
+    "craft_text": ("parse_packet",),
+    "dhcp": ("DHCP",),
+    "dhcp6": ("DHCPv6",),
+    "dns": ("DNS", "DNSOverTCP"),
+    "esp": ("AH", "ESP"),
+    "geneve": ("Geneve",),
+    "gre": ("GRE",),
+    "http": ("HTTP",),
+    "igmp": ("IGMP",),
+    "lines": ("FTP", "IMAP", "POP3", "SIP", "SMTP"),
+    "llc": ("LLC", "SNAP", "STP"),
+    "lldp": ("LLDP",),
+    "loopback": ("Loopback",),
+    "mpls": ("MPLS",),
+    "ntp": ("NTP",),
+    "pppoe": ("PPP", "PPPoE"),
+    "radiotap": ("Radiotap",),
+    "routing": ("BGP", "OSPF"),
+    "sctp": ("SCTP",),
+    "snmp": ("SNMP",),
+    "ssh": ("SSH",),
+    "tftp": ("TFTP",),
+    "tls": ("TLS",),
+    "vxlan": ("VXLAN",),
+}
+"""What is imported when it is first asked for: a scan needs none of these protocols."""
+_FILES = {name: file for file, names in _LATER.items() for name in names}
+
 __all__ = [
-    "ARP", "ICMP", "TCP", "UDP", "VLAN", "ArpOperation", "Destination", "EtherType", "Ethernet",
-    "Fragment", "Frames", "Header", "HopByHop", "ICMPv6", "IPv4", "IPv6", "Icmp6Type", "IcmpType",
-    "Ip4", "Ip6", "IpProtocol", "LinkType", "LinuxSLL", "LinuxSLL2", "Mac", "Neighbour", "Options",
-    "Packet", "Routing", "TcpFlags", "TcpOption", "Unreachable", "Unreachable6", "fields",
-    "find_field", "headers", "ip4_options", "ip6_options", "tcp_options",
+    "AH", "ARP", "BGP", "DHCP", "DNS", "ESP", "FTP", "GRE", "HTTP", "ICMP", "IGMP", "IMAP", "LLC",
+    "LLDP", "MPLS", "NTP", "OSPF", "POP3", "PPP", "SCTP", "SIP", "SMTP", "SNAP", "SNMP", "SSH",
+    "STP", "TCP", "TFTP", "TLS", "UDP", "VLAN", "VXLAN", "ArpOperation", "DHCPv6", "DNSOverTCP",
+    "Destination", "EtherType", "Ethernet", "Fragment", "Frames", "Geneve", "Header", "HopByHop",
+    "ICMPv6", "IPv4", "IPv6", "Icmp6Type", "IcmpType", "Ip4", "Ip6", "IpProtocol", "LinkType",
+    "LinuxSLL", "LinuxSLL2", "Loopback", "Mac", "Neighbour", "Options", "PPPoE", "Packet",
+    "Radiotap", "Routing", "TcpFlags", "TcpOption", "Unreachable", "Unreachable6", "build",
+    "fields", "find_field", "headers", "ip4_options", "ip6_options", "parse_packet", "tcp_options",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Import a protocol when it is first asked for (PEP 562)."""
+    if name not in _FILES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found: object = getattr(import_module(f"{__name__}.{_FILES[name]}"), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

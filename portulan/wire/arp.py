@@ -48,6 +48,18 @@ class ARP(Header, ethertype=EtherType.ARP):
         """Return the question who has `tpa`."""
         return cls(sha=sha, spa=spa, tpa=tpa)
 
+    @classmethod
+    def who_has(cls, tpa: str | int) -> Self:
+        """Return the question who has `tpa`; sending fills in who asks."""
+        return cls(tpa=tpa)
+
+    @classmethod
+    def is_at(
+        cls, spa: str | int, sha: str | int, *, tpa: str | int = 0, tha: str | int = 0
+    ) -> Self:
+        """Return the answer that `spa` is at `sha`, to who asked."""
+        return cls(operation=ArpOperation.REPLY, spa=spa, sha=sha, tpa=tpa, tha=tha)
+
     @property
     def plain(self) -> bool:
         """Say whether this is ARP for IPv4 over Ethernet, the only kind whose addresses fit."""

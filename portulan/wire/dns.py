@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import IntEnum
 
+from portulan.errors import UsageError
 from portulan.wire.address import Ip4, Ip6
-from portulan.wire.header import Header
+from portulan.wire.header import Header, Packet
 from portulan.wire.inside import ITEMS_MAX, Inside, Told, Value, number_at, text_of
 from portulan.wire.layout import u1, u4, u16
 
@@ -98,6 +99,12 @@ class DNS(Header, udp=(53, 5353, 5355)):
     cname = Told("canonical names in all records", list)
     ptr = Told("names pointed to in all records", list)
 
+    @classmethod
+    def query(cls, name: str, kind: str | int = "A", *, id: int | None = None) -> Packet:
+        """Return the question for a name's records of a kind: A, AAAA, MX, TXT, ..."""
+        header = cls() if id is None else cls(id=id)
+        return header / (_name_octets(name) + _kind_number(kind).to_bytes(2, "big") + b"\0\1")
+
     def inside(self, octets: bytes, at: int, end: int) -> Inside:
         """Tell questions and records."""
         reader = _Reader(octets[:end], at, at + self.size)
@@ -116,6 +123,23 @@ class DNS(Header, udp=(53, 5353, 5355)):
         found = [*_texts(told, "a"), *_texts(told, "aaaa"), *_texts(told, "cname")]
         error = _RCODES.get(self.rcode, f"rcode {self.rcode}") if self.rcode else ""
         return f"{asked} = {error or ' '.join(found[:4]) or f'{self.answer_count} records'}"
+
+
+def _name_octets(name: str) -> bytes:
+    """Return a name as labels (RFC 1035 section 3.1); international ones as they are written."""
+    labels = [label.encode() for label in name.rstrip(".").split(".")] if name.strip(".") else []
+    octets = b"".join(bytes([len(label)]) + label for label in labels if len(label) < 64) + b"\0"
+    if not all(0 < len(label) < 64 for label in labels) or len(octets) > NAME_MAX_OCTETS:
+        raise UsageError("not a domain name", text=name, hint="labels have 1 to 63 octets")
+    return octets
+
+
+def _kind_number(kind: str | int) -> int:
+    number = DnsType.__members__.get(kind.upper(), -1) if isinstance(kind, str) else kind
+    if not 0 <= number < 1 << 16:
+        raise UsageError("no such kind of record", text=str(kind),
+                         hint=f"write a number, or {', '.join(DnsType.__members__)}")
+    return int(number)
 
 
 class DNSOverTCP(Header, name="dns_tcp", tcp=53):

@@ -21,6 +21,7 @@ Field types are in `layout`; the sentences are the docstring's `name: text [unit
 below it, `anywhere=True` that it knows its own octets on any TCP port, `name=` what the registry
 calls it (`IPv4` is `ip`, as filters say). What lies behind its fixed octets a header tells in
 `inside`; fields that only exist there are declared as `Told` values.
+A field may hold a set of values (`dport=(1, 100)`), see `craft_set`.
 Stacking (`IPv4(dst=...) / UDP() / b"..."`) makes a `Packet`, which fills what was not given.
 """
 
@@ -38,6 +39,7 @@ from numpy.typing import NDArray
 
 from portulan.errors import UsageError, WireError
 from portulan.wire import layout as _layout
+from portulan.wire.craft_set import Many, is_set
 from portulan.wire.frames import Frames
 from portulan.wire.inside import Inside, Told
 from portulan.wire.layout import REQUIRED, Field, Layout, Packed, Wire
@@ -45,6 +47,7 @@ from portulan.wire.layout import REQUIRED, Field, Layout, Packed, Wire
 Buffer: TypeAlias = bytes | bytearray | memoryview
 _Layer = TypeVar("_Layer", bound="Header")
 
+_NO_SETS: Mapping[str, Many] = {}
 _HEADERS: dict[str, type[Header]] = {}
 BY_PROTOCOL: dict[int, type[Header]] = {}
 BY_ETHERTYPE: dict[int, type[Header]] = {}
@@ -140,10 +143,14 @@ class Header:
             value = given.get(name, field.default)
             if value is REQUIRED:
                 raise TypeError(f"{type(self).__name__} needs {name}")
+            if is_set(value):
+                many = Many.of(field, value)
+                values["_sets"] = {**self.sets, name: many}
+                value = many.first
             values[name] = field.value(value)
         if unknown := given.keys() - known.keys():
             raise TypeError(f"{type(self).__name__} has no field {', '.join(sorted(unknown))}")
-        values["_given"] = frozenset(name for name in given if known[name].auto)
+        values["_given"] = frozenset(given)
 
     @classmethod
     def parse(cls, buffer: Buffer, at: int = 0) -> Self:
@@ -158,7 +165,13 @@ class Header:
         return self
 
     def pack(self) -> bytes:
-        """Return the header's octets exactly as its values say; nothing is filled in."""
+        """Return the header's octets exactly as its values say; nothing is filled in.
+
+        Raises `UsageError` if a field holds a set of values: `craft.build` makes its frames.
+        """
+        if self.sets:
+            raise UsageError("several packets have no one form", where=self.layer,
+                             text=", ".join(self.sets), hint="craft.build makes their frames")
         return self.layout.pack(self.__dict__)
 
     @classmethod
@@ -182,9 +195,8 @@ class Header:
 
     def replace(self, **changes: Any) -> Self:
         """Return the header with some fields changed; changed ones count as given."""
-        new = type(self)(**{**self._values(), **changes})
-        auto_fields = {name for name in changes if self.layout.by_name[name].auto}
-        new.__dict__["_given"] = self._given | auto_fields
+        new = type(self)(**{**self._values(), **self.sets, **changes})
+        new.__dict__["_given"] = self._given | changes.keys()
         return new
 
     __replace__ = replace
@@ -216,6 +228,16 @@ class Header:
         return Inside(at + self.size, end)
 
     @property
+    def sets(self) -> Mapping[str, Many]:
+        """The fields that hold several values each."""
+        sets: Mapping[str, Many] = self.__dict__.get("_sets", _NO_SETS)
+        return sets
+
+    def is_given(self, name: str) -> bool:
+        """Say whether a field's value was chosen, not left to its default."""
+        return name in self._given
+
+    @property
     def _given(self) -> frozenset[str]:
         given: frozenset[str] = self.__dict__["_given"]
         return given
@@ -233,13 +255,15 @@ class Header:
         raise AttributeError(f"{type(self).__name__} is frozen: use replace({name}=...)")
 
     def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and self._values() == other._values()
+        return (type(other) is type(self) and self._values() == other._values()
+                and self.sets == other.sets)
 
     def __hash__(self) -> int:
         return hash((type(self), *self._values().values()))
 
     def __repr__(self) -> str:
-        body = ", ".join(f"{name}={value!r}" for name, value in self._values().items())
+        values = {**self._values(), **self.sets}
+        body = ", ".join(f"{name}={value!r}" for name, value in values.items())
         return f"{type(self).__name__}({body})"
 
 
@@ -336,6 +360,14 @@ def _numbers(given: Numbers) -> tuple[int, ...]:
     if given is None:
         return ()
     return given if isinstance(given, tuple) else (given,)
+
+
+def port_of(protocol: int, inner: Header | None) -> dict[str, int]:
+    """Return the port that announces a header, as the field to fill; nothing if none does."""
+    for (carrier, port), kind in BY_PORT.items():
+        if carrier == protocol and type(inner) is kind:
+            return {"dport": port}
+    return {}
 
 
 def on_ports(

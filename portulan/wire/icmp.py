@@ -75,9 +75,10 @@ class ICMP(Header, protocol=IpProtocol.ICMP):
         return self.filled(checksum=internet_checksum(self.pack() + place.body))
 
     @classmethod
-    def echo(cls, *, id: int = 0, seq: int = 0) -> Self:
+    def echo(cls, *, id: int | None = None, seq: int | None = None) -> Self:
         """Return an echo request; its data goes behind it."""
-        return cls(type=IcmpType.ECHO, id=id, seq=seq)
+        given = {name: each for name, each in (("id", id), ("seq", seq)) if each is not None}
+        return cls(type=IcmpType.ECHO, **given)
 
     @classmethod
     def echo_reply(cls, *, id: int = 0, seq: int = 0) -> Self:

@@ -68,9 +68,10 @@ class ICMPv6(Header, protocol=IpProtocol.ICMPV6):
         return self.filled(checksum=finish(total))
 
     @classmethod
-    def echo(cls, *, id: int = 0, seq: int = 0) -> Self:
+    def echo(cls, *, id: int | None = None, seq: int | None = None) -> Self:
         """Return an echo request; its data goes behind it."""
-        return cls(type=Icmp6Type.ECHO, id=id, seq=seq)
+        given = {name: each for name, each in (("id", id), ("seq", seq)) if each is not None}
+        return cls(type=Icmp6Type.ECHO, **given)
 
     @classmethod
     def echo_reply(cls, *, id: int = 0, seq: int = 0) -> Self:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Self, TypeAlias
 
 from portulan.errors import UsageError
 from portulan.wire.checksum import finish, transport_sum
-from portulan.wire.header import Buffer, Header, Options, Place, on_ports
+from portulan.wire.header import Buffer, Header, Options, Place, on_ports, port_of
 from portulan.wire.inside import Inside, Told, Value
 from portulan.wire.ipv4 import IpProtocol
 from portulan.wire.layout import Coded, Wire, auto, u4, u16, u32
@@ -86,8 +86,9 @@ class TCP(Header, protocol=IpProtocol.TCP):
     payload_length = Told("octets behind the header", int, "bytes")
 
     def fill(self, place: Place) -> Self:
-        """Fill data offset and checksum."""
-        header = self.filled(data_offset=5 + len(place.options) // 4)
+        """Fill data offset, checksum, and the port of what is carried."""
+        port = port_of(IpProtocol.TCP, place.inner)
+        header = self.filled(data_offset=5 + len(place.options) // 4, **port)
         total = transport_sum(place.outer, IpProtocol.TCP, header.pack() + place.body)
         return header.filled(checksum=finish(total))
 

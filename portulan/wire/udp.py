@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Self
 
 from portulan.wire.checksum import finish_udp, transport_sum
-from portulan.wire.header import Header, Place, on_ports
+from portulan.wire.header import Header, Place, on_ports, port_of
 from portulan.wire.inside import Inside
 from portulan.wire.ipv4 import IpProtocol
 from portulan.wire.layout import auto, u16
@@ -26,8 +26,9 @@ class UDP(Header, protocol=IpProtocol.UDP):
     checksum: u16 = auto()
 
     def fill(self, place: Place) -> Self:
-        """Fill length and checksum."""
-        header = self.filled(length=(self.size + len(place.body)) & 0xFFFF)
+        """Fill length, checksum, and the port of what is carried."""
+        port = port_of(IpProtocol.UDP, place.inner)
+        header = self.filled(length=(self.size + len(place.body)) & 0xFFFF, **port)
         total = transport_sum(place.outer, IpProtocol.UDP, header.pack() + place.body)
         return header.filled(checksum=finish_udp(total))
 
