@@ -46,6 +46,13 @@ DHCP = (
     "01010600 00000007 00000000" + "00" * 16 + "020000000001" + "00" * 10 + "00" * 192
     + "63825363 350101 3204 0a090005 0c026d65 370301030f ff")
 SNMP = ("302902010104067075626c6963a01c020412345678020100020100300e300c06082b060102010101000500")
+SNMP3 = (
+    "304a 020103 300f 02020309 020205c0 040104 020103 0411 300f 0405 8000000001 020107 020109"
+    "0402 6d65 3021 0400 0400 a01b 020412345678 020100 020100 300d 300b 0607 2b060102010101 0500")
+OSPF = "02010030 0a000001 00000000 0000 0000" + "00" * 8 + (
+    "ffffff00 000a 0201 00000028 0a000001 0a000002 0a000002")
+BEACON = "80000000 ffffffffffff 020000000002 020000000002 3002" + "00" * 12 + "000463616665"
+AIR = "00001200 2a000000 1000 8509 a000 c800 0000" + BEACON
 LLDP = "0207 04 020000000001 0405 05 65746830 0602 0078 0a02 6d65 0e04 00140010 0000"
 STP = "4242030000000000" + "8000020000000001" + "00000004" + "8000020000000002" + "8001" + "00" * 8
 KEXINIT = (
@@ -54,13 +61,14 @@ KEXINIT = (
 QUIC = "c3 00000001 08 0102030405060708 02 aabb 00 4028" + "5c" * 40
 UDP_BODIES = {
     53: QUERY, 5353: ANSWER, 67: DHCP, 123: "23" + "00" * 47, 69: "0001 6100 6f6374657400",
-    161: SNMP, 443: QUIC, 547: "01000007 0001000e 000100012345678902000000000 10006 0004 00170018",
+    161: SNMP, 162: SNMP3, 5060: b"INVITE sip:me SIP/2.0\r\ni: 7\r\nTo: me\r\n\r\n".hex(), 443: QUIC, 547: "01000007 0001000e 000100012345678902000000000 10006 0004 00170018",
 }
 TCP_BODIES = {
     443: HELLO, 53: "002d" + QUERY,
     80: b"GET /a HTTP/1.1\r\nHost: me\r\n\r\n".hex(), 22: b"SSH-2.0-me x\r\n".hex(),
-    2222: KEXINIT, 25: b"250 me\r\n".hex(), 110: b"+OK me\r\n".hex(), 143: b"* OK me\r\n".hex(),
+    2222: KEXINIT, 23: "fffd18 fffb01 fffa1801fff0 6c6f67696e3a20", 25: b"250 me\r\n".hex(), 110: b"+OK me\r\n".hex(), 143: b"* OK me\r\n".hex(),
     21: b"USER me\r\n".hex(), 5060: b"OPTIONS sip:me SIP/2.0\r\n".hex(), 179: "ff" * 16 + "001304",
+    1179: "ff" * 16 + "0027 02 0003 100a01 0008 400101005002000402010001 180a0203",
 }
 
 
@@ -81,7 +89,8 @@ def seeds() -> list[bytes]:
         wire.UDP(dport=6081) / Geneve() / inner,
         GRE(has_key=1) / b"\0\0\0\7" / wire.IPv4() / udp[0], AH() / wire.IPv4() / wire.TCP(),
         IGMP(type=34, group=1) / octets("04000000 ef010203"), wire.IPv4() / wire.IPv6() / tcp[0],
-        SCTP() / octets("01000008 00000000 00000004"), wire.HopByHop() / bytes(6) / udp[0],
+        SCTP() / octets("01000014 0000abcd" + "00" * 12 + "00030011 00000007 0002 0000" + "00" * 8),
+        octets(OSPF), wire.HopByHop() / bytes(6) / udp[0],
         wire.ICMPv6.neighbour_solicitation("::1", mac=1),
     ]
     found = [wire.Ethernet() / each / body for each in ip for body in carried]
@@ -93,7 +102,8 @@ def seeds() -> list[bytes]:
         wire.Ethernet(ethertype=0x8863) / octets("11090000 0004 0101"),
         wire.Ethernet() / wire.ARP(),
     ]
-    return [packet.pack() for packet in found]
+    found.append(wire.Ethernet() / wire.IPv4(protocol=89) / octets(OSPF))
+    return [*(packet.pack() for packet in found), octets(AIR), octets(BEACON)]
 
 
 SEEDS = seeds()
@@ -113,7 +123,7 @@ def mutated(rng: random.Random) -> bytes:
 
 def check(rng: random.Random) -> int:
     """Put a batch of frames through every door and compare what they tell."""
-    link_type = rng.choice((1, 1, 1, 1, 101, 113, 276, 0, 127, 9999))
+    link_type = rng.choice((1, 1, 1, 1, 1, 1, 1, 101, 113, 276, 0, 105, 127, 9999))
     octets = [mutated(rng) for _ in range(BATCH)]
     found = [check_dissection(frame, link_type) for frame in octets]
     for frame in octets:

@@ -23,6 +23,7 @@ from portulan.wire import (
     dhcp,
     dhcp6,
     dns,
+    dot11,
     esp,
     geneve,
     gre,
@@ -45,6 +46,7 @@ from portulan.wire import (
     snmp,
     ssh,
     tcp,
+    telnet,
     tftp,
     tls,
     udp,
@@ -56,9 +58,9 @@ from portulan.wire.header import BY_ETHERTYPE, BY_LINK, Header
 from portulan.wire.inside import Inside, Lazy, Value
 
 PROTOCOLS = (
-    arp, cooked, dhcp, dhcp6, dns, esp, geneve, gre, http, icmp, icmpv6, igmp, ipv6, lines, llc,
-    lldp, loopback, mpls, ntp, pppoe, quic, radiotap, routing, sctp, snmp, ssh, tcp, tftp,
-    tls, udp, vxlan,
+    arp, cooked, dhcp, dhcp6, dns, dot11, esp, geneve, gre, http, icmp, icmpv6, igmp, ipv6, lines,
+    llc, lldp, loopback, mpls, ntp, pppoe, quic, radiotap, routing, sctp, snmp, ssh, tcp, telnet,
+    tftp, tls, udp, vxlan,
 )
 """Every header of ours is declared once these are imported."""
 

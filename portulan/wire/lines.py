@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from portulan.wire.header import Header
-from portulan.wire.inside import Inside, Told, Value, text_of
+from portulan.wire.inside import ITEMS_MAX, Inside, Told, Value, text_of
 
 LINE_MAX_OCTETS = 1_000
 """SMTP allows 1000 (RFC 5321 section 4.5.3.1.6), the others no more in practice."""
@@ -14,6 +14,12 @@ _CODE = re.compile(rb"\d{3}(?=[ -])")
 _TAGGED = re.compile(rb"(?:\*|\+|[A-Za-z0-9.]{1,16}) [A-Za-z0-9\[]")
 _STATE = re.compile(rb"(?:\+OK|-ERR)(?=[ \r\n]|\Z)")
 _SIP = re.compile(rb"SIP/2\.0 \d{3} |[A-Z]{3,12} \S{1,500} SIP/2\.0")
+
+_SIP_FIELDS = {
+    b"call-id": "call_id", b"i": "call_id", b"cseq": "cseq", b"from": "sender", b"f": "sender",
+    b"to": "receiver", b"t": "receiver", b"user-agent": "user_agent", b"server": "user_agent",
+}
+"""Names of fields, the compact forms of RFC 3261 section 7.3.3 among them."""
 
 
 def _line(octets: bytes, at: int, end: int) -> tuple[bytes, int]:
@@ -110,6 +116,14 @@ class SIP(Header, udp=5060, tcp=5060):
     """SIP (RFC 3261 section 7); it has no fixed octets."""
 
     line = Told("the first line")
+    method = Told("of a request")
+    uri = Told("whom a request is for")
+    status = Told("of a response", int)
+    call_id = Told("tells one call from others")
+    cseq = Told("number and method that a message belongs to")
+    sender = Told("the From field")
+    receiver = Told("the To field")
+    user_agent = Told("program that sends")
 
     @classmethod
     def claims(cls, octets: bytes, at: int, end: int) -> bool:
@@ -117,6 +131,20 @@ class SIP(Header, udp=5060, tcp=5060):
         return _SIP.match(octets, at, end) is not None
 
     def inside(self, octets: bytes, at: int, end: int) -> Inside:
-        """Tell the first line."""
-        line, stop = _line(octets, at, end)
-        return Inside(stop, end, told={"line": text_of(line)}, brief=f"SIP {text_of(line)[:80]}")
+        """Tell the first line and the common fields; the body is payload."""
+        line, where = _line(octets, at, end)
+        told: dict[str, Value] = {"line": text_of(line)}
+        first, _, rest = line.partition(b" ")
+        if first == b"SIP/2.0":
+            told["status"] = int(rest[:3])
+        else:
+            told.update(method=text_of(first), uri=text_of(rest.rpartition(b" ")[0]))
+        for _ in range(ITEMS_MAX):
+            field, where = _line(octets, where, end)
+            name, colon, value = field.partition(b":")
+            if not colon:
+                break
+            known = _SIP_FIELDS.get(name.strip().lower())
+            if known:
+                told.setdefault(known, text_of(value.strip()))
+        return Inside(where, end, told=told, brief=f"SIP {text_of(line)[:80]}")

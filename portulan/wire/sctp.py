@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from portulan.wire.header import Header
-from portulan.wire.inside import ITEMS_MAX, Inside, Told, number_at
+from portulan.wire.inside import ITEMS_MAX, Inside, Told, Value, number_at
 from portulan.wire.layout import u16, u32
 
 _CHUNKS = {
@@ -11,6 +11,10 @@ _CHUNKS = {
     7: "SHUTDOWN", 8: "SHUTDOWN_ACK", 9: "ERROR", 10: "COOKIE_ECHO", 11: "COOKIE_ACK",
     14: "SHUTDOWN_COMPLETE",
 }
+
+_DATA, _INIT, _INIT_ACK = 0, 1, 2
+_LEAST = {_DATA: 16, _INIT: 20, _INIT_ACK: 20}
+"""Octets of a chunk that are always there (RFC 9260 sections 3.3.1 to 3.3.3)."""
 
 
 class SCTP(Header, protocol=132):
@@ -28,17 +32,32 @@ class SCTP(Header, protocol=132):
     checksum: u32 = 0
 
     chunks = Told("types of the chunks, in order", list)
+    init_tag = Told("tag that an INIT or INIT_ACK asks for", int)
+    tsn = Told("transmission number of the first DATA chunk", int)
+    stream = Told("of the first DATA chunk", int)
+    payload_protocol = Told("identifier of what the first DATA chunk carries", int)
 
     def inside(self, octets: bytes, at: int, end: int) -> Inside:
         """Tell the chunks."""
         kinds: list[int] = []
+        told: dict[str, Value] = {"chunks": kinds}
         start, defect = at + self.size, ""
         while start + 4 <= end and len(kinds) < ITEMS_MAX and not defect:
             kinds.append(octets[start])
             size = number_at(octets, start + 2, 2)
             if size < 4 or start + size > end:
                 defect = f"chunk {len(kinds)} has length {size}"
+            elif size >= _LEAST.get(kinds[-1], 4):
+                _tell(told, kinds[-1], octets, start)
             start += size + 3 & ~3
         names = " ".join(_CHUNKS.get(kind, f"chunk {kind}") for kind in kinds[:6])
         brief = f"SCTP {self.sport} > {self.dport} {names}"
-        return Inside(min(start, end), end, told={"chunks": kinds}, brief=brief, defect=defect)
+        return Inside(min(start, end), end, told=told, brief=brief, defect=defect)
+
+
+def _tell(told: dict[str, Value], kind: int, octets: bytes, at: int) -> None:
+    if kind in (_INIT, _INIT_ACK):
+        told.setdefault("init_tag", number_at(octets, at + 4, 4))
+    elif kind == _DATA and "tsn" not in told:
+        told.update(tsn=number_at(octets, at + 4, 4), stream=number_at(octets, at + 8, 2),
+                    payload_protocol=number_at(octets, at + 12, 4))

@@ -12,6 +12,9 @@ _VERSIONS = {0: "1", 1: "2c", 3: "3"}
 _PDUS = {0xA0: "get", 0xA1: "get-next", 0xA2: "response", 0xA3: "set", 0xA4: "trap",
          0xA5: "get-bulk", 0xA6: "inform", 0xA7: "trap2", 0xA8: "report"}
 _OLD_TRAP = 0xA4
+_PRIVATE = 2
+ENGINE_MAX_OCTETS = 32
+"""RFC 3411 section 5: SnmpEngineID has 5 to 32 octets."""
 INTEGER_MAX_OCTETS = 9
 """A 64-bit counter with its sign octet is the longest number there is."""
 
@@ -35,6 +38,12 @@ class SNMP(Header, udp=(161, 162)):
     request_id = Told("tells one question from others", int)
     error_status = Told("0, or what went wrong; non-repeaters of get-bulk", int)
     oids = Told("names of the variables", list)
+    message_id = Told("tells one message of version 3 from others", int)
+    message_flags = Told("of version 3: 1 authenticated, 2 encrypted, 4 may be reported", int)
+    engine_id = Told("who has the authority over a message of version 3, in hex digits")
+    engine_boots = Told("how often that engine started", int)
+    engine_time_s = Told("since its last start", int, "s")
+    user = Told("in whose name a message of version 3 is sent")
 
     @classmethod
     def claims(cls, octets: bytes, at: int, end: int) -> bool:
@@ -61,10 +70,40 @@ def _message(octets: bytes, at: int, told: dict[str, Value]) -> None:
     number = _number(octets, version)
     told["version"] = _VERSIONS.get(number, str(number))
     if number == 3:
-        return  # the scoped message may be encrypted, and is wrapped otherwise
+        _version3(octets, version.end, whole.end, told)
+        return
     community = _expect(octets, version.end, whole.end, _OCTETS)
     told["community"] = text_of(octets[community.at : community.end])
-    pdu = _item(octets, community.end, whole.end)
+    _asked(octets, community.end, whole.end, told)
+
+
+def _version3(octets: bytes, at: int, end: int, told: dict[str, Value]) -> None:
+    """Tell a message of version 3, whose scoped part may be encrypted (RFC 3412 section 6)."""
+    head = _expect(octets, at, end, _SEQUENCE)
+    number = _expect(octets, head.at, head.end, _INTEGER)
+    told["message_id"] = _number(octets, number)
+    flags = _expect(octets, _expect(octets, number.end, head.end, _INTEGER).end, head.end, _OCTETS)
+    given = number_at(octets, flags.at, min(flags.end - flags.at, 1))
+    told["message_flags"] = given
+    security = _expect(octets, head.end, end, _OCTETS)
+    inner = _expect(octets, security.at, security.end, _SEQUENCE)
+    engine = _expect(octets, inner.at, inner.end, _OCTETS)
+    told["engine_id"] = octets[engine.at : engine.end][:ENGINE_MAX_OCTETS].hex()
+    boots = _expect(octets, engine.end, inner.end, _INTEGER)
+    time = _expect(octets, boots.end, inner.end, _INTEGER)
+    user = _expect(octets, time.end, inner.end, _OCTETS)
+    told.update(engine_boots=_number(octets, boots), engine_time_s=_number(octets, time),
+                user=text_of(octets[user.at : user.end]))
+    if given & _PRIVATE:
+        return
+    scoped = _expect(octets, security.end, end, _SEQUENCE)
+    context = _expect(octets, scoped.at, scoped.end, _OCTETS)
+    name = _expect(octets, context.end, scoped.end, _OCTETS)
+    _asked(octets, name.end, scoped.end, told)
+
+
+def _asked(octets: bytes, at: int, end: int, told: dict[str, Value]) -> None:
+    pdu = _item(octets, at, end)
     told["pdu"] = _PDUS.get(pdu.tag, f"tag {pdu.tag}")
     if pdu.tag == _OLD_TRAP:
         enterprise = _expect(octets, pdu.at, pdu.end, _OBJECT)
