@@ -61,14 +61,18 @@ KEXINIT = (
 QUIC = "c3 00000001 08 0102030405060708 02 aabb 00 4028" + "5c" * 40
 UDP_BODIES = {
     53: QUERY, 5353: ANSWER, 67: DHCP, 123: "23" + "00" * 47, 69: "0001 6100 6f6374657400",
-    161: SNMP, 162: SNMP3, 5060: b"INVITE sip:me SIP/2.0\r\ni: 7\r\nTo: me\r\n\r\n".hex(), 443: QUIC, 547: "01000007 0001000e 000100012345678902000000000 10006 0004 00170018",
+    161: SNMP,
+    162: SNMP3, 443: QUIC, 5060: b"INVITE sip:me SIP/2.0\r\ni: 7\r\nTo: me\r\n\r\n".hex(),
+    547: "01000007 0001000e 000100012345678902000000000 10006 0004 00170018",
 }
 TCP_BODIES = {
     443: HELLO, 53: "002d" + QUERY,
     80: b"GET /a HTTP/1.1\r\nHost: me\r\n\r\n".hex(), 22: b"SSH-2.0-me x\r\n".hex(),
-    2222: KEXINIT, 23: "fffd18 fffb01 fffa1801fff0 6c6f67696e3a20", 25: b"250 me\r\n".hex(), 110: b"+OK me\r\n".hex(), 143: b"* OK me\r\n".hex(),
-    21: b"USER me\r\n".hex(), 5060: b"OPTIONS sip:me SIP/2.0\r\n".hex(), 179: "ff" * 16 + "001304",
-    1179: "ff" * 16 + "0027 02 0003 100a01 0008 400101005002000402010001 180a0203",
+    2222: KEXINIT, 23: "fffd18 fffb01 fffa1801fff0 6c6f67696e3a20",
+    25: b"250 me\r\n".hex(), 110: b"+OK me\r\n".hex(), 143: b"* OK me\r\n".hex(),
+    21: b"USER me\r\n".hex(), 5060: b"OPTIONS sip:me SIP/2.0\r\n".hex(),
+    179: "ff" * 16 + "001304" + "ff" * 16 + "0029 02 0003 100a01 000c 40010100 5002000402010001"
+    "180a0203",
 }
 
 
