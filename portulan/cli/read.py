@@ -12,6 +12,7 @@ from portulan.errors import UsageError, printable
 
 if TYPE_CHECKING:
     from portulan.drive.capture import Capture
+    from portulan.drive.capture_writer import Portion
 
 EXIT_PARTIAL = 3
 
@@ -34,10 +35,16 @@ PARQUET_FIELDS = (
 @click.option("--hex", "as_hex", is_flag=True, help="Print the packets' bytes as hex digits.")
 @click.option("--parquet", metavar="OUT", help="Write columns to a Parquet file.")
 @click.option("-w", "out", metavar="OUT", help="Write the packets to a capture file.")
+@click.option("--split", metavar="SIZE",
+              help="With -w, files of 100MB, 10000packets or 60s each: NAME-00001.pcapng, ...")
+@click.option("--sanitise", is_flag=True, help="Replace addresses, keeping common prefixes.")
+@click.option("--key", metavar="KEY", help="With --sanitise: the same key, the same addresses.")
+@click.option("--fix-checksums", is_flag=True, help="Make checksums right.")
 @click.option("-v", "verbose", is_flag=True, help="Show every field of every header.")
 def read(
     *, file: str, text: str | None, count_max: int | None, as_json: bool, fields: str | None,
-    only_count: bool, as_hex: bool, parquet: str | None, out: str | None, verbose: bool,
+    only_count: bool, as_hex: bool, parquet: str | None, out: str | None,
+    split: str | None, sanitise: bool, key: str | None, fix_checksums: bool, verbose: bool,
 ) -> None:
     """Read a capture: pcap or pcapng, plain, gzip or xz; `-` is stdin.
 
@@ -45,18 +52,28 @@ def read(
     file is read as far as it goes; one line on stderr tells where it ends, the exit code is 3.
     """
     from portulan.drive.capture import Capture
+    from portulan.drive.capture_writer import parse_portion
     from portulan.wire.columns import check_names
 
     names = [name.strip() for name in fields.split(",") if name.strip()] if fields else []
     check_names(names)
     _check_ways(count=only_count, json=as_json, parquet=bool(parquet), w=bool(out), v=verbose)
+    portion = parse_portion(split, where="--split") if split else None
+    if portion and not out:
+        raise UsageError("says how to write, but not where", where="--split", hint="-w NAME.pcapng")
+    if key is not None and not sanitise:
+        raise UsageError("is for --sanitise only", where="--key")
     capture = Capture(file)
     if text:
         capture = capture.filter(text)
     if count_max is not None:
         capture = capture[:count_max]
+    if sanitise:
+        capture = capture.sanitise(key)
+    if fix_checksums:
+        capture = capture.fix_checksums()
     if out or parquet:
-        _convert(capture, out, parquet, names)
+        _convert(capture, out, parquet, names, portion=portion)
     elif only_count:
         click.echo(sum(map(len, capture.frames())))
     else:
@@ -73,10 +90,13 @@ def _check_ways(**given: bool) -> None:
         raise UsageError(f"{' and '.join(chosen)} cannot be had at once", where="read")
 
 
-def _convert(capture: Capture, out: str | None, parquet: str | None, names: list[str]) -> None:
+def _convert(
+    capture: Capture, out: str | None, parquet: str | None, names: list[str], *,
+    portion: Portion | None,
+) -> None:
     if out:
         target: str | BinaryIO = sys.stdout.buffer if out == "-" else out
-        written = capture.write(target)
+        written = capture.write(target, split=portion)
         click.echo(f"{written} packets written to {printable(out)}", err=True)
     elif parquet:
         from portulan.store.packets import write_packets

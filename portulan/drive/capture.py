@@ -15,10 +15,11 @@
 from __future__ import annotations
 
 import os
+import secrets
 import sys
 from collections.abc import Callable, Iterator
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import overload
 
@@ -183,6 +184,26 @@ class Capture:
             return batch.take(np.flatnonzero(filters[kind].mask(batch.frames)))
 
         return self._stepped(lambda: chosen)
+
+    def sanitise(self, key: str | bytes | None = None) -> Capture:
+        """Return a capture with other addresses, see `wire.sanitise`; the same key, the same ones.
+
+        Without a key nobody, not even you, gets the same ones again. Comments, names, secrets and
+        interface addresses of a pcapng are left out.
+        """
+        from portulan.wire.sanitise import Sanitiser
+
+        raw = key.encode() if isinstance(key, str) else key
+        sanitiser = Sanitiser(secrets.token_bytes(32) if raw is None else raw)
+        return self._stepped(lambda: lambda batch: Batch(
+            sanitiser.frames(batch.frames).frames, batch.numbers, batch.interface, batch.names))
+
+    def fix_checksums(self) -> Capture:
+        """Return a capture whose checksums are right where they can be computed."""
+        from portulan.wire.repair import repair
+
+        return self._stepped(lambda: lambda batch: replace(
+            batch, frames=repair(batch.frames).frames))
 
     def _stepped(self, step: Callable[[], Step]) -> Capture:
         stepped = copy(self)

@@ -132,3 +132,35 @@ def test_reader_that_has_enough_ends_it_quietly(path, tmp_path):
         f"{sys.executable} -m portulan read {long} | head -n 1", shell=True, capture_output=True,
         check=False, text=True)
     assert (run.stdout.count("\n"), run.stderr) == (1, "")
+
+
+def test_split_writes_numbered_files(path, tmp_path):
+    code, _, err = portulan(path, "--split", "2packets", "-w", tmp_path / "s.pcapng")
+    assert (code, err.split()[0]) == (0, "3")
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["s-00001.pcapng", "s-00002.pcapng"]
+
+
+def test_sanitise_with_a_key_gives_the_same_addresses_again(path):
+    first, second, other = (
+        portulan(path, "--sanitise", "--key", key, "--fields", "ip.src,tcp.dport")[1]
+        for key in ("a", "a", "b"))
+    assert first == second != other
+    assert "10.9.0.1" not in first and "80" in first
+
+
+def test_fix_checksums_repairs_what_is_written(tmp_path):
+    wrong = bytearray(PACKETS[0].pack())
+    wrong[24] ^= 1
+    with PcapngWriter(tmp_path / "w.pcapng", link_type=1) as writer:
+        writer.write(wire.Frames.of([bytes(wrong)]))
+    code, out, _ = portulan(tmp_path / "w.pcapng", "--fix-checksums", "--hex")
+    assert (code, out.strip()) == (0, PACKETS[0].pack().hex())
+
+
+@pytest.mark.parametrize(("words", "said"), [
+    (["--split", "2packets"], "-w NAME"), (["--split", "2", "-w", "x"], "60s"),
+    (["--split", "2s", "-w", "-"], "need a name"), (["--key", "k"], "--sanitise"),
+])
+def test_options_that_need_each_other_say_so(path, words, said):
+    code, _, err = portulan(path, *words)
+    assert code == 2 and said in err and err.count("\n") == 1
