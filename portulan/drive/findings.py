@@ -16,11 +16,12 @@ from portulan.drive.packets import Found
 from portulan.drive.resume import last_of_each
 from portulan.record import AnyEvent, Host, Port
 from portulan.record import Protocol as ProtocolName
+from portulan.scan.between import Facts, traits
 from portulan.scan.kind import Kind
 from portulan.scan.verdict import LISTED, REASON_TEXT, STATE_TEXT, Answers, Reason, State
 from portulan.target.address import address_texts
 from portulan.target.bitmap import Bitmap
-from portulan.target.space import Space
+from portulan.target.space import TCP, Space
 from portulan.wire.frames import Frames
 
 PROTOCOL_TEXT: Final[Mapping[int, ProtocolName]] = {6: "tcp", 17: "udp", 132: "sctp"}
@@ -59,6 +60,7 @@ class Findings:
         self._seen = np.zeros(space.host_count, np.bool_)
         self._reason = np.zeros(space.host_count, np.uint8)
         self._kept: list[Answers] = []
+        self._traits: list[NDArray[np.int64]] = []
         self._silent = State.FILTERED if kind is None else kind.silent
         self.open = 0
 
@@ -129,6 +131,7 @@ class Findings:
     ) -> list[AnyEvent]:
         probes = self.space.probes(answers.index)
         frames = self._prove(answers, found, rows)
+        self._remember(answers, found, frames)
         return [
             Port(
                 addr=text, port=port, protocol=PROTOCOL_TEXT[protocol], state=STATE_TEXT[state],
@@ -140,6 +143,43 @@ class Findings:
                 answers.ttl.tolist(), rtt_us.tolist(), answers.try_no.tolist(), frames, strict=True,
             )
         ]
+
+    def _remember(self, answers: Answers, found: Found, frames: list[list[int]]) -> None:
+        """Note what the replies of open ports say beside "open", and where they are kept."""
+        here = np.flatnonzero((answers.state == State.OPEN) & (answers.row >= 0))
+        if len(here):
+            window, options = traits(found.frames.take(answers.row[here]))
+            number = np.array([frames[row][-1] if frames[row] else 0 for row in here.tolist()])
+            self._traits.append(np.stack([answers.index[here], window, options, number]))
+
+    def facts(self) -> Facts:
+        """Return all TCP answers so far, as what stands between is judged by."""
+        answers = Answers.concat(self._kept)
+        answers = answers.take(last_of_each(answers.index))
+        probes = self.space.probes(answers.index)
+        tcp = np.flatnonzero(probes.protocol == TCP)
+        answers, port = answers.take(tcp), probes.port[tcp].astype(np.int64)
+        told = np.full((3, len(answers)), -1)
+        known = np.concatenate([np.empty((4, 0), np.int64), *self._traits], axis=1)
+        if len(known[0]) and len(answers):
+            order = np.argsort(answers.index)
+            place = np.searchsorted(answers.index, known[0], sorter=order)
+            row = order[np.minimum(place, len(order) - 1)]
+            same = answers.index[row] == known[0]
+            told[:, row[same]] = known[1:, same]
+        return Facts(
+            self.space.host_of(answers.index), port, answers.state.astype(np.int64),
+            answers.ttl.astype(np.int64), answers.try_no.astype(np.int64), answers.time_ns,
+            *told,
+        )
+
+    def asked(self) -> NDArray[np.int64]:
+        """Return how many TCP ports of each host are asked."""
+        segments = self.space.segments
+        return np.repeat(
+            np.array([sum(key >> 16 == TCP for key in s.keys) for s in segments], np.int64),
+            np.array([s.count for s in segments], np.int64),
+        )
 
     def _prove(
         self, answers: Answers, found: Found, rows: NDArray[np.int64]

@@ -7,10 +7,11 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from portulan.drive.clock import Clock, rfc3339
 from portulan.drive.conductor import SCAN, Conductor, Course, Runner
 from portulan.drive.connecting import ConnectSweep
+from portulan.drive.controls import Controls
 from portulan.drive.discovery import Discovery
 from portulan.drive.findings import Evidence
 from portulan.drive.packets import Report
-from portulan.drive.plan import Plan
+from portulan.drive.plan import CONTROLLED, Plan
 from portulan.drive.step import Memory, Step
 from portulan.record import SCHEMA, AnyEvent, End, EndReason, Host, Note, Run
 from portulan.scan.flags import MANNERS, FlagKind
@@ -135,6 +136,8 @@ class Job:
         findings = conductor.findings(space, kind, every_state=aim.request.every_state)
         conductor.recall_hosts(findings)
         yield from conductor.run(Course(sweep, findings, make, phase))
+        if self._plan.method in CONTROLLED and aim.shard.count == 1 and not self.stopped:
+            yield from Controls(conductor, findings, None if connect else self._kind).steps()
         asked = sweep.ours if aim.shard.count > 1 else None
         for events in findings.rest(asked=asked, stopped=self.stopped):
             yield Step(events)

@@ -47,6 +47,11 @@ SCAN_NAME: Final = {
     "syn": "SYN scan", "ack": "ACK scan", "window": "Window scan", "fin": "FIN scan",
     "null": "NULL scan", "xmas": "Xmas scan",
 }
+#: Methods after which hosts where much is open are looked at more closely; see `controls.py`.
+CONTROLLED: Final = ("syn", "connect")
+#: Random high ports asked of such a host, and connections made to those and to ports asked.
+CONTROL_PORTS: Final = 4
+PROVED_CONTROLS, PROVED_PORTS = 2, 6
 #: Ranges without a way that get a line each.
 UNREACHED_SHOWN = 10
 
@@ -146,8 +151,16 @@ def describe(plan: Plan, space: Space) -> dict[str, object]:
         "at_least_s": round(probes / aim.rate_pps, 3) if aim.rate_pps else 0.0,
         "public": aim.public,
         "ways": [str(way) for way in plan.ways.reached[:20]],
+        "controls": _controls(plan),
         "notes": list(plan.notes),
     }
+
+
+def _controls(plan: Plan) -> str:
+    if plan.method not in CONTROLLED or plan.aim.shard.count > 1:
+        return "none"
+    return (f"where many ports are open: {CONTROL_PORTS} random high ports, and at most "
+            f"{PROVED_CONTROLS + PROVED_PORTS} connections with an empty line")
 
 
 def _check_numbers(request: Request) -> None:

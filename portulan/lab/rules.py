@@ -30,16 +30,40 @@ def script(host: Host) -> str:
     """
     incoming = [_loss(host.loss)] if host.loss else []
     incoming += [] if host.ping else [PING]
-    incoming += [_line(rule, transport) for rule in host.rules for transport in rule.transports]
-    if not incoming:
+    incoming += [_line(rule, transport) for rule in host.rules for transport in rule.transports
+                 if rule.action not in ("forward", "synproxy")]
+    incoming += [f"{_match(rule, 'tcp')} tcp flags syn notrack"
+                 for rule in host.rules if rule.action == "synproxy"]
+    if not incoming and not host.rules:
         return ""
     outgoing = _loss(host.loss) if host.loss else ""
     return (
         "table inet lab {\n"
         + _chain("in", "prerouting", 'iifname "lo" accept\n' + "\n".join(incoming))
         + _chain("out", "postrouting", 'oifname "lo" accept\n' + outgoing)
+        + _tracked(host.rules)
         + "}\n"
     )
+
+
+def _tracked(rules: list[Rule]) -> str:
+    """Return the chains that need connection tracking: it begins only where one of them is."""
+    forwards = [f"{_match(rule, 'tcp')} {_onward(rule.to)}"
+                for rule in rules if rule.action == "forward"]
+    proxied = [f"{_match(rule, 'tcp')} ct state invalid,untracked "
+               "synproxy mss 1460 wscale 7 timestamp sack-perm"
+               for rule in rules if rule.action == "synproxy"]
+    text = ""
+    if forwards:
+        text += _chain("nat", "prerouting", "\n".join(forwards), kind="nat", priority="dstnat")
+    for hook in ("input", "forward") if proxied else ():
+        body = "\n".join([*proxied, "ct state invalid drop"])
+        text += _chain(f"proxied-{hook}", hook, body, priority="filter")
+    return text
+
+
+def _onward(target: str) -> str:
+    return f"redirect to {target}" if target.startswith(":") else f"dnat ip to {target}"
 
 
 def verdict(rules: list[Rule], port: int, protocol: Transport) -> PortState | None:
@@ -53,6 +77,8 @@ def verdict(rules: list[Rule], port: int, protocol: Transport) -> PortState | No
 
 
 def _state(rule: Rule, protocol: Transport) -> PortState:
+    if rule.action in ("forward", "synproxy"):
+        return "open"
     if rule.action == "drop":
         return "filtered" if protocol == "tcp" else "open|filtered"
     # As every scanner since nmap reads it: a reset, or port-unreachable to UDP, says closed;
@@ -70,8 +96,10 @@ def nft() -> str:
     return found
 
 
-def _chain(name: str, hook: str, body: str) -> str:
-    head = f"type filter hook {hook} priority {PRIORITY}; policy accept;"
+def _chain(
+    name: str, hook: str, body: str, *, kind: str = "filter", priority: str | int = PRIORITY,
+) -> str:
+    head = f"type {kind} hook {hook} priority {priority}; policy accept;"
     return f"chain {name} {{\n{head}\n{body}\n}}\n"
 
 
@@ -79,8 +107,12 @@ def _loss(share: float) -> str:
     return f"numgen random mod 100000 < {round(share * 100_000)} drop"
 
 
+def _match(rule: Rule, transport: Transport) -> str:
+    return f"meta l4proto {transport} {transport} dport {_ports(rule.ranges)}"
+
+
 def _line(rule: Rule, transport: Transport) -> str:
-    match = f"meta l4proto {transport} {transport} dport {_ports(rule.ranges)}"
+    match = _match(rule, transport)
     if rule.action == "limit":
         return f"{match} limit rate over {rule.rate} burst {rule.burst} packets drop"
     return f"{match} {'drop' if rule.action == 'drop' else ANSWERS[rule.answer]}"

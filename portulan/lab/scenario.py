@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Callable
 from ipaddress import ip_interface, ip_network
@@ -21,7 +22,7 @@ Kind: TypeAlias = Literal[
     "http", "https", "echo", "banner", "dns", "accept", "reset", "tcp-sink", "command"
 ]
 Transport: TypeAlias = Literal["tcp", "udp"]
-Action: TypeAlias = Literal["drop", "reject", "limit"]
+Action: TypeAlias = Literal["drop", "reject", "limit", "forward", "synproxy"]
 Answer: TypeAlias = Literal["tcp-reset", "port-unreachable", "host-unreachable", "admin-prohibited"]
 
 NAME_MAX = 13
@@ -29,6 +30,7 @@ NAME_MAX = 13
 HOSTS_MAX = 250
 """Hosts of one scenario: each costs a namespace; thousands of addresses are `anyip`'s job."""
 
+_TARGET = re.compile(r"([0-9]{1,3}(\.[0-9]{1,3}){3})?:[0-9]{1,5}")
 BUNDLED = Path(__file__).parent / "scenarios"
 
 
@@ -60,6 +62,8 @@ class Rule(Part, frozen=True):
     rate: str = ""
     """`limit` lets this much pass, as `20/second`, and drops the rest."""
     burst: int = 5
+    to: str = ""
+    """Where `forward` sends TCP: `10.0.0.2:80`, or `:80` for a port of this host itself."""
 
     @property
     def ranges(self) -> Ranges:
@@ -69,7 +73,8 @@ class Rule(Part, frozen=True):
     @property
     def transports(self) -> tuple[Transport, ...]:
         """The protocols that the rule matches."""
-        if self.answer == "tcp-reset" and self.action == "reject":
+        resets = self.answer == "tcp-reset" and self.action == "reject"
+        if resets or self.action in ("forward", "synproxy"):
             return ("tcp",)
         return ("tcp", "udp") if self.protocol == "both" else (self.protocol,)
 
@@ -217,6 +222,9 @@ def _check_host(host: Host, where: str) -> None:
         if (rule.action == "limit") != bool(rule.rate):
             raise UsageError("`limit` and only `limit` has a rate", where=f"{where}.rules",
                              hint='as {action = "limit", rate = "20/second"}')
+        if (rule.action == "forward") != bool(_TARGET.fullmatch(rule.to)):
+            raise UsageError("`forward` and only `forward` has a target", text=rule.to,
+                             where=f"{where}.rules", hint="as to = \"10.0.0.2:80\", or \":80\"")
         if rule.rate and not _is_rate(rule.rate):
             raise UsageError("not a rate", text=rule.rate, where=f"{where}.rules",
                              hint="as 20/second")

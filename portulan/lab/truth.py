@@ -126,7 +126,8 @@ def _describe_host(name: str, host: Host) -> Iterator[str]:
         transport = "tcp+udp" if service.kind == "dns" else service.protocol
         yield f"  {f'{service.port}/{transport}':<9} {what}{text}"
     for rule in host.rules:
-        how = {"drop": "", "reject": f" with {rule.answer}", "limit": f" to {rule.rate}"}
+        how = {"drop": "", "reject": f" with {rule.answer}", "limit": f" to {rule.rate}",
+               "forward": f" to {rule.to}", "synproxy": ""}
         but = f" except {rule.except_}" if rule.except_ else ""
         transports = "+".join(rule.transports)
         yield f"  {rule.action} {transports} {rule.ports}{but}{how[rule.action]}"
