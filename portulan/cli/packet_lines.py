@@ -169,22 +169,14 @@ def _picked(batch: Batch, names: list[str]) -> Iterator[dict[str, Any]]:
 
 def rows(capture: Capture, names: list[str]) -> Iterator[str | None]:
     """Yield one line a packet, tabs between fields, nothing for a missing one."""
+    from portulan.wire.columns import numbered
+    from portulan.wire.table import Table
+
+    table = Table(names)
     for batch in capture.batches():
-        columns = [_cells(column) for column in _plain_columns(batch, names)]
-        yield from map("\t".join, zip(*columns, strict=True))
+        found = numbered(batch.frames, names, batch.numbers)
+        yield from table.lines([found[name] for name in names])
         yield None
-
-
-def _cells(column: list[Any]) -> list[str]:
-    """Return a column's text; most values are seen many times, and none is no text."""
-    try:
-        written = {value: "" if value is None else str(value) for value in set(column)}
-    except TypeError:  # lists cannot be in a set
-        return [
-            ",".join(map(str, value)) if isinstance(value, list) else str(value or "")
-            for value in column
-        ]
-    return [written[value] for value in column]
 
 
 def _plain_columns(batch: Batch, names: list[str]) -> list[list[Any]]:
