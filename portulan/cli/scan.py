@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 METHODS: Final[dict[str, Method]] = {
     "S": "syn", "T": "connect", "n": "ping", "A": "ack", "W": "window", "F": "fin", "N": "null",
-    "X": "xmas",
+    "X": "xmas", "U": "udp",
 }
 #: Options that say how to show a scan, not what it does: they go with `--resume`.
 SHOWING: Final = frozenset({"resume", "as_json", "only_open", "outputs", "no_reverse"})
@@ -41,9 +41,9 @@ SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
               help="Ports: 22,80,1-1024,http*, or - for all.")
 @click.option("--top-ports", type=click.IntRange(1), metavar="N", default=None,
               help="The N most common ports. [default: 1000]")
-@click.option("-s", "kind", metavar="S|T|A|W|F|N|X|n", default="",
-              help="-sS SYN scan, -sT connect scan, -sA ACK, -sW Window, -sF FIN, -sN NULL, "
-                   "-sX Xmas, -sn hosts only. [default: the best allowed]")
+@click.option("-s", "kind", metavar="S|T|U|A|W|F|N|X|n", default="",
+              help="-sS SYN scan, -sT connect scan, -sU UDP, -sA ACK, -sW Window, -sF FIN, "
+                   "-sN NULL, -sX Xmas, -sn hosts only. [default: the best allowed]")
 @click.option("-P", "ping", type=click.Choice(["n"]), metavar="n", default=None,
               help="-Pn: take every host for up, don't ask first.")
 @click.option("-n", "no_reverse", is_flag=True,

@@ -62,6 +62,7 @@ class Findings:
         self._kept: list[Answers] = []
         self._traits: list[NDArray[np.int64]] = []
         self._silent = State.FILTERED if kind is None else kind.silent
+        self._protocol = _protocol_of(space)
         self.open = 0
 
     @property
@@ -283,7 +284,7 @@ class Findings:
             yield [
                 Host(
                     addr=text, state="up" if up else "unknown", reason=REASON_TEXT[reason],
-                    names=self._names_of(*key), rest={"tcp": {
+                    names=self._names_of(*key), rest={self._protocol: {
                         name: count for name, count in (("closed", shut), ("filtered", mute))
                         if count
                     }},
@@ -304,6 +305,12 @@ class Findings:
                     probes.protocol.tolist(), strict=True,
                 )
             ]
+
+
+def _protocol_of(space: Space) -> ProtocolName:
+    """Return the protocol whose ports a space asks; it has one, or TCP where there is none."""
+    key = space.segments[0].keys[0] if space.segments else TCP << 16
+    return PROTOCOL_TEXT.get(key >> 16, "tcp")
 
 
 def _rebuild(

@@ -18,6 +18,7 @@ from portulan.scan.flags import MANNERS, FlagKind
 from portulan.scan.kind import Kind
 from portulan.scan.sweep import Sweep
 from portulan.scan.syn import SynKind
+from portulan.scan.udp import UdpKind
 from portulan.target.ranges import Range, merge, subtract
 from portulan.target.space import Segment, Space
 
@@ -145,6 +146,8 @@ class Job:
     def _kind(self, space: Space) -> Kind:
         paths, key, sport = (
             self._conductor.paths(space), self._conductor.key, self._conductor.sport)
+        if self._plan.method == "udp":
+            return UdpKind(space, paths, key=key, sport=sport)
         manner = MANNERS.get(self._plan.method)
         if manner is None:
             return SynKind(space, paths, key=key, sport=sport)

@@ -45,7 +45,7 @@ class ScopeNeeded(UsageError):  # noqa: N818 - says what is needed, as UsageErro
 #: Scans by raw frames, as people say it.
 SCAN_NAME: Final = {
     "syn": "SYN scan", "ack": "ACK scan", "window": "Window scan", "fin": "FIN scan",
-    "null": "NULL scan", "xmas": "Xmas scan",
+    "null": "NULL scan", "xmas": "Xmas scan", "udp": "UDP scan",
 }
 #: Methods after which hosts where much is open are looked at more closely; see `controls.py`.
 CONTROLLED: Final = ("syn", "connect")
@@ -93,7 +93,7 @@ class Plan:
 
     aim: Aim
     method: str
-    """syn, connect, ping, or a method of `scan/flags.py`."""
+    """syn, connect, ping, udp, or a method of `scan/flags.py`."""
     why: str
     ways: Ways
     rights: Rights
@@ -107,10 +107,9 @@ def take_aim(request: Request, resolve: Resolve) -> Aim:
     targets = parse_targets(
         [Word(*word) for word in request.targets], ports=ports, resolve=resolve,
         exclude=[Word(*word) for word in request.exclude],
-        family=request.family or None,
+        family=request.family or None, protocols=(_protocol(request),),
     )
-    if any(block.ports.udp or block.ports.sctp for block in targets.blocks):
-        raise UsageError("only TCP ports can be scanned", where="-p", hint="leave U: and S: out")
+    _check_protocol(request, targets)
     _check_forbidden(targets)
     notes = [
         f"{name} has more addresses ({', '.join(rest)}): the first one is scanned"
@@ -177,10 +176,27 @@ def _check_numbers(request: Request) -> None:
                          hint=f"at most {CONTACT_MAX_BYTES} bytes")
 
 
+def _protocol(request: Request) -> str:
+    return "udp" if request.method == "udp" else "tcp"
+
+
 def _ports(request: Request) -> PortSet:
+    protocol = _protocol(request)
     if request.ports:
-        return parse_ports(request.ports)
-    return PortSet.of(tcp=top_ports(request.top_ports or DEFAULT_TOP_PORTS))
+        return parse_ports(request.ports, protocols=(protocol,))
+    ranked = top_ports(request.top_ports or DEFAULT_TOP_PORTS, protocol)
+    return PortSet.of(**{protocol: ranked})
+
+
+def _check_protocol(request: Request, targets: Targets) -> None:
+    """Raise `UsageError` for ports of another protocol than the scan's."""
+    if request.method == "udp":
+        if any(block.ports.tcp or block.ports.sctp for block in targets.blocks):
+            raise UsageError("only UDP ports can be scanned with -sU", where="-p",
+                             hint="leave T: and S: out")
+    elif any(block.ports.udp or block.ports.sctp for block in targets.blocks):
+        raise UsageError("only TCP ports can be scanned", where="-p",
+                         hint="leave S: out; -sU scans UDP ports")
 
 
 def _check_forbidden(targets: Targets) -> None:

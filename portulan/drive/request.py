@@ -8,6 +8,7 @@ import msgspec
 
 Method: TypeAlias = Literal[
     "auto", "syn", "connect", "ping", "ack", "window", "fin", "null", "xmas",
+    "udp",
 ]
 Word: TypeAlias = tuple[str, str]
 """A text and where it stood: ("10.0.0.1", "hosts.txt:3")."""

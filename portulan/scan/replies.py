@@ -1,4 +1,4 @@
-"""What a batch of frames holds that could answer a probe: TCP, ICMP, ICMP errors, ARP.
+"""What a batch of frames holds that could answer a probe: TCP, UDP, ICMP, ICMP errors, ARP.
 
 One walk over the batch (`wire.locate`) serves all kinds. Columns only: which of them answer *our*
 probes is the kind's business.
@@ -25,6 +25,7 @@ from portulan.wire.ipv4 import IpProtocol, IPv4
 from portulan.wire.ipv6 import IPv6
 from portulan.wire.locate import Located, locate, quoted
 from portulan.wire.tcp import TCP
+from portulan.wire.udp import UDP
 
 Index = NDArray[np.int64]
 Word = NDArray[np.uint64]
@@ -75,6 +76,29 @@ class TcpReplies(Rows):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class UdpReplies(Rows):
+    """UDP datagrams: who sent them, where their payload lies, how long it is."""
+
+    row: Index
+    family: NDArray[np.uint8]
+    hi: Word
+    lo: Word
+    sport: NDArray[np.uint16]
+    dport: NDArray[np.uint16]
+    ttl: NDArray[np.uint8]
+    time_ns: Index
+    at: Index
+    size: Index
+
+    def asked(self) -> Probes:
+        """Return the probes that these datagrams would answer."""
+        return Probes(
+            self.family, self.hi, self.lo, self.sport,
+            np.full(len(self.row), IpProtocol.UDP, np.uint8),
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class IcmpReplies(Rows):
     """ICMP messages of one type: who sent them, their id and seq, where they lie, how long."""
 
@@ -108,7 +132,7 @@ class Errors(Rows):
     probes: Probes
     sport: NDArray[np.uint16]
     word: Word
-    """For TCP the sequence number."""
+    """For TCP the sequence number, for UDP length << 16 | checksum."""
     reason: NDArray[np.uint8]
     ttl: NDArray[np.uint8]
     time_ns: Index
@@ -138,6 +162,17 @@ class Heard:
             row, family, hi, lo, segment.sport, segment.dport, segment.seq.astype(np.uint64),
             segment.ack.astype(np.uint64), segment.flags, segment.window, ttl,
             self.frames.time_ns[row],
+        )
+
+    def udp(self) -> UdpReplies:
+        """Return the UDP datagrams."""
+        row = self._at.of(IpProtocol.UDP)
+        datagram = UDP.gather(self.frames.buffer, self._at.transport_offset[row])
+        family, hi, lo, ttl = self._source(row)
+        at = self._at.payload_offset[row]
+        return UdpReplies(
+            row, family, hi, lo, datagram.sport, datagram.dport, ttl, self.frames.time_ns[row],
+            at, self._at.payload_end[row] - at,
         )
 
     def icmp(self, family: int, kind: int) -> IcmpReplies:

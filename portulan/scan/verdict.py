@@ -54,6 +54,7 @@ class Reason(IntEnum):
     NO_NEIGHBOUR = 20
     LOCAL_DENIED = 21
     DEST_UNREACH = 22
+    UDP_RESPONSE = 23
 
     @property
     def text(self) -> str:
