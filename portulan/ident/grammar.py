@@ -12,6 +12,10 @@ _TOKEN: Final = re.compile(
     r"(?P<product>[A-Za-z][A-Za-z0-9.+_!-]{0,30}(?: [A-Za-z][A-Za-z0-9.+_!-]{0,20}){0,3})"
     r"(?:(?:[/ ]| [Vv]ersion |-)\(?" + _VERSION + r")?(?=[ ,;()/]|$)")
 _SSH: Final = re.compile(r"(?P<product>[A-Za-z][A-Za-z]{2,30}?)[_-]?" + _VERSION + r"$")
+_MYSQL: Final = re.compile(
+    r"[0-9]+(?:\.[0-9]+){1,3}(?:sp[0-9]+|[a-z](?![a-z]))?(?:-[0-9]{1,2}(?=\+deb|-Maria|$))?")
+_PERCONA: Final = re.compile(
+    r"[0-9]+(?:\.[0-9]+){2}(?:-rel[0-9]+\.[0-9]+|-[1-9][0-9]\.[0-9]+|(?=.*percona))", re.IGNORECASE)
 _NOT_NAMES: Final = {"server", "web", "http", "httpd", "localhost", "unknown", "none", "undefined"}
 _OS: Final = (
     ("debian", "Debian"), ("ubuntu", "Ubuntu"), ("centos", "CentOS"), ("freebsd", "FreeBSD"),
@@ -50,11 +54,12 @@ def _ssh(text: str) -> Told:
 
 
 def _mysql(text: str) -> Told:
-    version = re.match(r"[0-9]+(?:\.[0-9]+){1,3}(?:[a-z](?![a-z]))?(?:-[0-9]+(?=\+deb))?", text)
+    version = _MYSQL.match(text)
     if not version:
         return {}
-    if "percona" in text.lower() or re.match(r"[0-9.]+-?(?:rel)?[1-9][0-9]\.[0-9]", text):
-        return {"product": "Percona Server", "vendor": "Percona", "version": version[0]}
+    percona = _PERCONA.match(text)
+    if percona and "maria" not in text.lower():
+        return {"product": "Percona Server", "vendor": "Percona", "version": percona[0]}
     product, vendor = ("MariaDB", "MariaDB") if "maria" in text.lower() else ("MySQL", "Oracle")
     cpe = f"cpe:2.3:a:{vendor.lower()}:{product.lower()}:{version[0]}:*:*:*:*:*:*:*"
     return {"product": product, "vendor": vendor, "version": version[0], "cpe": cpe}

@@ -55,13 +55,19 @@ def _split(data: bytes) -> tuple[bytes, bytes]:
 
 
 def _headers(head: bytes) -> dict[str, bytes]:
-    """Return the first of each header, its name in lower case."""
+    """Return headers by name in lower case: cookies and challenges joined, else the first."""
     found: dict[str, bytes] = {}
     for line in head.split(b"\n", HEADERS_MAX + 1)[1 : HEADERS_MAX + 1]:
         name, colon, value = line.partition(b":")
-        if colon:
-            found.setdefault(name.strip().decode("latin-1").lower(), value.strip())
+        key, value = name.strip().decode("latin-1").lower(), value.strip()
+        if colon and key in found and key in _JOINED:
+            found[key] += b"; " + value
+        elif colon:
+            found.setdefault(key, value)
     return found
+
+
+_JOINED: Final = ("set-cookie", "www-authenticate")
 
 
 def _unpack(body: bytes, encoding: bytes) -> bytes:

@@ -16,7 +16,7 @@ from typing import Any
 
 FIELD_MAX = 4096
 """Characters of a field that rules look at: names stand near its start."""
-PATTERN_BYTES_MAX = 8 << 20
+PATTERN_BYTES_MAX = 64 << 20
 """Memory RE2 may use for one field's set."""
 
 
