@@ -155,6 +155,10 @@ class FlowTable:
             sport, dport, protocol, *rest = (int(columns[name][row]) for name in names)
             yield Flow(src, dst, sport, dport, _NAMES.get(protocol, protocol), *rest)
 
+    def key(self, row: int) -> tuple[tuple[int, ...], bool]:
+        """Return a flow's key, see `keys`, and whether its forward side is the key's second."""
+        return tuple(self._words[row].tolist()), bool(self._swapped[row])
+
     def _ends(self, row: int) -> tuple[str, str]:
         what, *words = self._words[row].tolist()
         make = IPv4Address if what >> 44 & 0xF == 4 else IPv6Address
