@@ -15,14 +15,16 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from .api import capture, open_chart, read, scan, scan_events
+    from .api.sending import send, send_recv
     from .api.streams import dial, listen, relay
     from .store.chart import Chart
 
 __all__ = [
     "Chart", "__version__", "capture", "dial", "listen", "open_chart", "read", "relay", "scan",
-    "scan_events",
+    "scan_events", "send", "send_recv",
 ]
 _STREAMS = ("dial", "listen", "relay")
+_SENDING = ("send", "send_recv")
 
 
 class _Package(ModuleType):
@@ -45,6 +47,11 @@ def __getattr__(name: str) -> object:
     if name in __all__:
         from . import api
 
+        if name in _SENDING:
+            from .api import sending
+
+            sender: object = getattr(sending, name)
+            return sender
         if name in _STREAMS:
             from .api import streams
 

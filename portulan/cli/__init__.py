@@ -22,6 +22,7 @@ from portulan.errors import PortulanError, printable
 #: no verb is imported to be named.
 VERBS: Final = {
     "scan": "Find hosts that are up and their ports' states, and keep the proof.",
+    "discover": "Find out who is there, with Ethernet addresses, makers and names.",
     "trace": "Show the paths to many hosts at once, with loss and time at each hop.",
     "connect": "Speak to an endpoint: TCP, TLS, UDP, Unix sockets, through proxies.",
     "listen": "Wait for clients: talk, echo, chat, pass on, or run a program for each.",
