@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from portulan import __version__
 from portulan.api.keeper import Keeper
+from portulan.drive.discovering import Steps
 from portulan.drive.job import Job
 from portulan.drive.plan import Plan, make_plan, take_aim
 from portulan.drive.request import Request
@@ -87,19 +88,22 @@ def plan(request: Request) -> Plan:
 class Scan:
     """A scan under way, kept in a chart: iterate `shown()`, call `stop()` to end it early."""
 
-    def __init__(self, job: Job, keeper: Keeper | None) -> None:
+    def __init__(self, job: Steps, keeper: Keeper | None) -> None:
         self._job, self._keeper = job, keeper
         self.events: list[AnyEvent] = []
 
     @classmethod
-    def begin(cls, plan: Plan, *, keep: bool = True, charts: Charts | None = None) -> Scan:
-        """Prepare a scan; with `keep` a chart folder is made for it."""
+    def begin(
+        cls, plan: Plan, *, keep: bool = True, charts: Charts | None = None,
+        around: Callable[[Job], Steps] | None = None,
+    ) -> Scan:
+        """Prepare a scan; with `keep` a chart folder is made for it; `around` adds to the job."""
         keeper = Keeper.create(plan.aim.request, charts or Charts()) if keep else None
         job = Job(
             plan, run_id=keeper.folder.id if keeper else "none", version=__version__,
             evidence=keeper,
         )
-        return cls(job, keeper)
+        return cls(around(job) if around else job, keeper)
 
     @classmethod
     def resume(cls, which: str, *, charts: Charts | None = None) -> Scan:

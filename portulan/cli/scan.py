@@ -394,7 +394,7 @@ class _Show:
     def write_outputs(self) -> None:
         """Write the files asked for."""
         for output in self._options.outputs:
-            _write_output(output, self._scan, self._events())
+            write_output(output, self._scan, self._events())
 
 
 def _broken_pipe() -> NoReturn:
@@ -463,7 +463,8 @@ def _check_output(name: str, *, kept: bool) -> None:
                          hint="make it first")
 
 
-def _write_output(name: str, scan: Scan, events: Sequence[AnyEvent]) -> None:
+def write_output(name: str, scan: Scan, events: Sequence[AnyEvent]) -> None:
+    """Write events in the format that the name's suffix says."""
     from portulan.render import renderer
     from portulan.store.disk import write_atomic
 

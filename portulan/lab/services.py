@@ -14,6 +14,7 @@ import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from ipaddress import ip_address
 from typing import Protocol, cast
 
 from portulan.lab.scenario import Service
@@ -221,7 +222,7 @@ def _datagram_answer(service: Service, names: dict[str, list[str]]) -> Callable[
 def dns_answer(names: dict[str, list[str]]) -> Callable[[bytes], bytes]:
     """Return a function from a DNS query to its reply, empty for what is no query.
 
-    It is the authority for `HOST.lab.` with A and AAAA records, and tells `version.bind`.
+    It is the authority for `HOST.lab.` with A, AAAA and PTR records, and tells `version.bind`.
     """
     import dns.exception
     import dns.flags
@@ -253,8 +254,15 @@ def dns_answer(names: dict[str, list[str]]) -> Callable[[bytes], bytes]:
 def _records(name: str, names: dict[str, list[str]]) -> list[tuple[str, str]]:
     if name == "version.bind.":
         return [("TXT", '"portulan-lab"')]
+    if name.endswith(".arpa."):
+        return [("PTR", f"{host}.lab.") for host, addresses in names.items()
+                if name in map(_reversed, addresses)]
     addresses = names.get(name.removesuffix(".lab."), []) if name.endswith(".lab.") else []
     return [("AAAA" if ":" in address else "A", address) for address in addresses]
+
+
+def _reversed(address: str) -> str:
+    return ip_address(address).reverse_pointer + "."
 
 
 def _throwaway_tls(host: str) -> ssl.SSLContext:
