@@ -18,7 +18,7 @@ _OPTIONS = {
 class Telnet(Header, tcp=23):
     """Telnet (RFC 854, RFC 855); it has no fixed octets."""
 
-    commands = Told("commands, by number: 251 will, 252 won't, 253 do, 254 don't, 250 sub", list)
+    commands = Told("by number: 251 will, 252 won't, 253 do, 254 don't, 250 sub, 240 its end", list)
     options = Told("the options that those commands are about, by number", list)
     text = Told("first line between the commands")
 
@@ -49,7 +49,7 @@ class Telnet(Header, tcp=23):
                     break
                 options.append(octets[at])
                 commands.append(command)
-                at = _behind_sub(octets, at + 1, end) if command == _SB else at + 1
+                at = _end_of_sub(octets, at + 1, end) if command == _SB else at + 1
             elif command >= 0:
                 commands.append(command)
             else:
@@ -66,10 +66,10 @@ class Telnet(Header, tcp=23):
                       defect=defect)
 
 
-def _behind_sub(octets: bytes, at: int, end: int) -> int:
-    """Return where a subnegotiation has ended; one that goes on elsewhere ends here."""
+def _end_of_sub(octets: bytes, at: int, end: int) -> int:
+    """Return where the end of a subnegotiation stands; one that goes on elsewhere ends here."""
     found = octets.find(bytes((_IAC, _SE)), at, end)
-    return end if found < 0 else found + 2
+    return end if found < 0 else found
 
 
 def _brief(commands: list[int], options: list[int], line: bytes) -> str:

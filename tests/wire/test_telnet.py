@@ -10,7 +10,7 @@ from .dissecting import over_tcp, told
 def test_negotiation_is_told_by_number():
     found = over_tcp(23, bytes.fromhex("fffd18 fffb01 fffa1801fff0") + b"login: ")
     assert told(found, "telnet") == {
-        "commands": [253, 251, 250], "options": [24, 1, 24], "text": "login: "}
+        "commands": [253, 251, 250, 240], "options": [24, 1, 24], "text": "login: "}
     assert found.brief == "Telnet do terminal-type, will echo, sub terminal-type"
 
 
