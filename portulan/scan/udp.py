@@ -10,6 +10,7 @@ length and checksum of the datagram it quotes, which cover that cookie.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -31,6 +32,10 @@ from portulan.wire.udp import UDP
 
 #: How far into a reply an id is looked for: past the headers of every text protocol asked.
 SEARCHED_BYTES: Final = 512
+
+#: RFC 1350 section 4: a server answers from a port chosen for the transfer. DATA, ERROR, OACK.
+TFTP_PORT: Final = 69
+TFTP_REPLIES: Final = (3, 5, 6)
 
 _DIGITS: Final = np.frombuffer(b"0123456789abcdef", np.uint8)
 _LOW_64: Final = (1 << 64) - 1
@@ -121,6 +126,9 @@ class UdpKind:
         udp, try_no = udp.take(fits), try_no[fits]
         probes = udp.asked()
         index = find(self.space, probes)
+        if (index < 0).any():
+            probes = _from_aside(heard, udp, probes, index < 0)
+            index = find(self.space, probes)
         ours = index >= 0
         ours[ours] = self._proven(heard, udp.take(ours), probes.take(ours), try_no[ours])
         return Answers.of(
@@ -168,6 +176,17 @@ class UdpKind:
                 length = datagram.length.astype(np.uint64) << np.uint64(16)
                 words[here[at]] = length | datagram.checksum
         return words
+
+
+def _from_aside(
+    heard: Heard, udp: UdpReplies, probes: Probes, strange: NDArray[np.bool_]
+) -> Probes:
+    """Return the probes that datagrams answer: TFTP answers from a port of its own choice."""
+    opcode = np.zeros((len(udp.row), 2), np.uint8)
+    whole = strange & (udp.size >= 2)
+    opcode[whole] = heard.octets(udp.at[whole], 2)
+    aside = (opcode[:, 0] == 0) & np.isin(opcode[:, 1], TFTP_REPLIES)
+    return replace(probes, port=np.where(aside, np.uint16(TFTP_PORT), probes.port))
 
 
 def payload_number(port: NDArray[np.uint16], try_no: Index | int) -> Index:

@@ -53,7 +53,7 @@ class Sent:
     octets: bytes
     ethernet: wire.Ethernet | None
     ip: wire.IPv4 | wire.IPv6
-    head: wire.TCP | wire.ICMP | wire.ICMPv6
+    head: wire.TCP | wire.UDP | wire.ICMP | wire.ICMPv6
     body: bytes
 
     @classmethod
@@ -62,7 +62,7 @@ class Sent:
         six = octets[at] >> 4 == 6
         ip = (wire.IPv6 if six else wire.IPv4).parse(octets, at)
         number = ip.next_header if six else ip.protocol
-        kind = {6: wire.TCP, 1: wire.ICMP, 58: wire.ICMPv6}[number]
+        kind = {6: wire.TCP, 17: wire.UDP, 1: wire.ICMP, 58: wire.ICMPv6}[number]
         start = at + ip.size
         head = kind.parse(octets, start)
         return cls(
@@ -89,7 +89,7 @@ class Sent:
             return False
         if isinstance(self.head, wire.ICMP):
             return wire.checksum.internet_checksum(segment) == 0
-        number = {wire.TCP: 6, wire.ICMPv6: 58}[type(self.head)]
+        number = {wire.TCP: 6, wire.UDP: 17, wire.ICMPv6: 58}[type(self.head)]
         return wire.checksum.finish(transport_sum((self.ip,), number, segment)) == 0
 
     def wrap(self, inner, *, source=None, ttl=61):
@@ -109,6 +109,11 @@ class Sent:
             ack=(self.head.seq + 1) & 0xFFFF_FFFF, flags=flags, window=1024,
         )
         return wire.TCP(**{**words, **changes}) / b""
+
+    def udp(self, body, **changes):
+        """A datagram from the port that was asked."""
+        words = dict(sport=self.head.dport, dport=self.head.sport)
+        return wire.UDP(**{**words, **changes}) / body
 
     def echo_reply(self, **changes):
         """What a host would answer to this echo request."""
