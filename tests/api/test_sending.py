@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+import pytest
+
+import portulan
+from portulan.errors import UsageError
+from portulan.link.rights import rights
+from portulan.wire import ICMP, IPv4
+
+RAW = pytest.mark.skipif(not getattr(rights(), "raw", True), reason="needs CAP_NET_RAW")
+
+
+@RAW
+@pytest.mark.live
+def test_packet_and_its_text_get_the_same_answer():
+    for packet in (IPv4(dst="127.0.0.1") / ICMP.echo(), 'IPv4(dst="127.0.0.1")/ICMP.echo()'):
+        done = portulan.send_recv(packet, timeout_s=5)
+        assert [pair.reply["icmp.type"] for pair in done.answered] == [0]
+    assert portulan.send('IPv4(dst="127.0.0.1")/UDP(dport=9)', count=3) == 3
+
+
+def test_text_that_is_no_packet_is_refused_before_anything_is_opened():
+    with pytest.raises(UsageError, match="column 1"):
+        portulan.send_recv("Nonsense()")
