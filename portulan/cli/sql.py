@@ -1,0 +1,88 @@
+"""`portulan sql`: ask captures and charts."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import rich_click as click
+
+from portulan.errors import UsageError, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from portulan.store.sql import Answer
+
+CELL_MAX_CHARS = 60
+"""Longer values are cut in the table for people; the other forms have them whole."""
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+@click.command("sql")
+@click.argument("query")
+@click.argument("sources", metavar="[FILE|CHART...]", nargs=-1)
+@click.option("--json", "form", flag_value="json", help="Print one JSON object a row.")
+@click.option("--csv", "form", flag_value="csv", help="Print comma-separated values.")
+@click.option("--parquet", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
+              help="Write the rows to this Parquet file.")
+def sql(
+    *, query: str, sources: tuple[str, ...], form: str | None, parquet: Path | None
+) -> None:
+    """Ask captures and charts with SQL; they can be joined.
+
+    Tables of captures: packets, flows, dns, http, tls; of charts: hosts, ports, services. Only
+    those that the query names are made. Functions: in_net(ip, net), is_private(ip). Without a
+    source the newest chart is asked. A query reaches no file and no network.
+    """
+    from portulan.api.tables import sources as tables_of
+    from portulan.store.sql import ask
+
+    if form and parquet:
+        raise UsageError("one form only", where="--parquet", hint=f"leave out --{form}")
+    answer = ask(query, tables_of(sources), parquet=parquet)
+    if answer is not None:
+        {"json": _json, "csv": _csv}.get(form or "", _table)(answer)
+
+
+def _json(answer: Answer) -> None:
+    import msgspec
+
+    encode = msgspec.json.Encoder(enc_hook=str).encode
+    for row in answer.rows():
+        line = encode(dict(zip(answer.columns, row, strict=True))).decode()
+        sys.stdout.write(line + "\n")
+
+
+def _csv(answer: Answer) -> None:
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(map(_cell, answer.columns))
+    for row in answer.rows():
+        writer.writerow(map(_cell, row))
+
+
+def _cell(value: Any) -> Any:  # noqa: ANN401 - whatever a query gives
+    """Return a value that no spreadsheet runs as a formula (CWE-1236)."""
+    if value is None or isinstance(value, int | float):
+        return value
+    shown = printable(str(value), 1 << 16)
+    return f"'{shown}" if shown.startswith(_FORMULA) else shown
+
+
+def _table(answer: Answer) -> None:
+    rows = [[_shown(value) for value in row] for row in answer.rows()]
+    names = [printable(name, CELL_MAX_CHARS) for name in answer.columns]
+    widths = [max(map(len, column)) for column in zip(names, *rows, strict=True)]
+    for line in (names, *rows):
+        sys.stdout.write(_line(line, widths) + "\n")
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    pairs = zip(cells, widths, strict=True)
+    return "  ".join(cell.ljust(width) for cell, width in pairs).rstrip()
+
+
+def _shown(value: Any) -> str:  # noqa: ANN401 - whatever a query gives
+    return "" if value is None else printable(str(value), CELL_MAX_CHARS)
