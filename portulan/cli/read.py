@@ -98,6 +98,9 @@ def _convert(
         target: str | BinaryIO = sys.stdout.buffer if out == "-" else out
         written = capture.write(target, split=portion)
         click.echo(f"{written} packets written to {printable(out)}", err=True)
+        lost = ", ".join(f"{count} {name}" for name, count in capture.lost.items() if count)
+        if lost:
+            click.echo(f"pcap has no place for {lost}: name it .pcapng to keep them", err=True)
     elif parquet:
         from portulan.store.packets import write_packets
         from portulan.wire.columns import numbered

@@ -29,6 +29,7 @@ from portulan.errors import UsageError
 from portulan.link.capture_source import Origin
 from portulan.link.captures import open_capture
 from portulan.link.pcap import PcapReader
+from portulan.link.pcapng_copy import Blocks
 from portulan.link.pcapng_packets import PcapngFrames
 from portulan.link.pcapng_reader import PcapngReader
 from portulan.target.ports import parse_ports
@@ -82,22 +83,29 @@ class Capture:
         """How the first frames begin; None if the file does not say."""
         self.damage: str | None = None
         """What ended the packets before the file did, once they were read; None if nothing did."""
+        self.lost: dict[str, int] = {}
+        """What `write` left out because pcap has no place for it: how many of what."""
         self._count: int | None = None
 
     def batches(self) -> Iterator[Batch]:
         """Yield the chosen packets in batches of one link type and of bounded size."""
+        for batch in self._chosen():
+            if len(batch.frames):
+                yield batch
+
+    def _chosen(self) -> Iterator[Batch]:
+        """Yield the batches; those without packets may carry other blocks of a pcapng."""
         steps = [make() for make in self._steps]
         for whole in self._read():
             batch = whole
             for step in steps:
                 batch = step(batch)
-            if len(batch.frames):
-                yield batch
+            yield batch
             if any(isinstance(step, _Slice) and step.done for step in steps):
                 break  # what comes behind cannot be chosen
 
     def _read(self) -> Iterator[Batch]:
-        """Yield all packets."""
+        """Yield all packets, and what lies behind the last one."""
         reader = self._unread.pop() if self._unread else self._reopen()
         first = 1
         with reader:
@@ -105,6 +113,11 @@ class Capture:
                 yield _batch(reader, frames, first)
                 first += len(frames)
             self.damage = reader.damage
+            if isinstance(reader, PcapngReader):
+                none = np.empty(0, np.int64)
+                rest = Blocks(none, none, between=reader.between())
+                yield Batch(Frames.empty(reader.link_type or LinkType.ETHERNET), none, none,
+                            blocks=rest)
 
     @property
     def _again(self) -> bool:
@@ -175,6 +188,8 @@ class Capture:
         filters = {link_type: compile_filter(text, link_type, services=service_port)}
 
         def chosen(batch: Batch) -> Batch:
+            if not len(batch.frames):
+                return batch
             kind = batch.frames.link_type
             if kind not in filters:
                 try:
@@ -233,11 +248,13 @@ class Capture:
             self._check_target(Path(target))
         writer = self._writer(target, split)
         try:
-            for batch in self.batches():
-                writer.write(batch)
+            for batch in self._chosen():
+                if len(batch.frames) or batch.blocks is not None:
+                    writer.write(batch)
             return writer.finish()
         finally:
             writer.close()
+            self.lost = dict(writer.lost)
 
     def _writer(self, target: Target, split: Portion | None) -> BatchWriter | Splitter:
         if split is None:
@@ -287,5 +304,5 @@ def _batch(reader: PcapReader | PcapngReader, frames: Frames, first: int) -> Bat
     numbers = np.arange(first, first + len(frames), dtype=np.int64)
     if isinstance(frames, PcapngFrames) and isinstance(reader, PcapngReader):
         names = tuple(interface.name for interface in reader.interfaces)
-        return Batch(frames, numbers, frames.interface, names, frames.comments)
+        return Batch(frames, numbers, frames.interface, names, frames.comments, frames.blocks)
     return Batch(frames, numbers, np.zeros(len(frames), np.int64))

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from portulan.link.pcapng_copy import Blocks
 from portulan.wire.columns import check_names
 from portulan.wire.dissect import Dissection, Layer, dissect
 from portulan.wire.frames import Frames
@@ -31,16 +32,20 @@ class Batch:
     names: tuple[str, ...] = ("",)
     comments: Mapping[int, str] = field(default_factory=dict)
     """By packet number."""
+    blocks: Blocks | None = None
+    """The pcapng blocks they come from, if they do."""
 
     def block_bytes(self) -> Index:
         """Return about how many bytes of a file each packet takes."""
+        if self.blocks is not None:
+            return self.blocks.size
         return 32 + (self.frames.length + 3 & ~3)
 
     def take(self, rows: Index) -> Batch:
         """Return some of the rows; no bytes are copied."""
         return Batch(
             self.frames.take(rows), self.numbers[rows], self.interface[rows], self.names,
-            self.comments)
+            self.comments, self.blocks.take(rows) if self.blocks is not None else None)
 
     def packets(self) -> Iterator[CapturedPacket]:
         """Yield the packets one by one."""

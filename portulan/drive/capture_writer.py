@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final, Protocol, TypeAlias
+from typing import BinaryIO, Final, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 
 from portulan.errors import UsageError
 from portulan.link.pcap import PcapWriter
 from portulan.link.pcapng_blocks import Interface, Statistics
+from portulan.link.pcapng_copy import PcapngCopier, lost_in_pcap
 from portulan.link.pcapng_writer import PcapngWriter
 from portulan.wire.frames import LinkType
 
 from .capture_batch import Batch, Index
 
 Target: TypeAlias = str | os.PathLike[str] | BinaryIO
+Made = TypeVar("Made")
 
 UNITS: Final = {
     "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30,
@@ -79,8 +82,15 @@ class BatchWriter:
         self._first = interface
         name = os.fspath(target) if isinstance(target, str | os.PathLike) else ""
         self._plain = name.endswith((".pcap", ".cap"))
-        self._writer: PcapWriter | PcapngWriter | None = None
+        self._writer: PcapWriter | PcapngWriter | PcapngCopier | None = None
         self._interfaces: dict[tuple[int, int], int] = {}
+        self._before: BatchWriter | None = None
+        self.lost: Counter[str] = Counter()
+        """What pcap had no place for, by its name."""
+
+    def follow(self, other: BatchWriter) -> None:
+        """Write the next file of the same packets: what `other` said of interfaces holds on."""
+        self._before = other
 
     @property
     def packets(self) -> int:
@@ -102,6 +112,10 @@ class BatchWriter:
                                  where=str(self._target), hint="name it .pcapng")
             assert isinstance(writer, PcapWriter)  # noqa: S101 - tells the type checker
             writer.write(frames)
+            self._note_lost(batch)
+            return
+        if batch.blocks is not None:
+            self._copier().write(frames.buffer, batch.blocks)
             return
         edges = np.flatnonzero(np.diff(batch.interface)) + 1
         for rows in np.split(np.arange(len(frames)), edges):
@@ -127,17 +141,36 @@ class BatchWriter:
         comments = {row: batch.comments[n] for row, n in rows if n in batch.comments}
         writer.write(batch.frames, comments=comments, interface=self._interfaces[key])
 
-    def _open(self, link_type: int, name: str = "") -> PcapWriter | PcapngWriter:
+    def _copier(self) -> PcapngCopier:
+        if self._writer is None:
+            self._writer = self._opened(lambda: PcapngCopier(self._target))
+            before = self._before._writer if self._before is not None else None
+            if isinstance(before, PcapngCopier):
+                self._writer.follow(before)
+        assert isinstance(self._writer, PcapngCopier)  # noqa: S101 - tells the type checker
+        return self._writer
+
+    def _note_lost(self, batch: Batch) -> None:
+        if batch.blocks is not None:
+            self.lost.update(f"{name} blocks" for name in lost_in_pcap(batch.blocks.between))
+        self.lost["comments"] += sum(n in batch.comments for n in batch.numbers.tolist())
+        if len(batch.names) > 1:
+            self.lost["interfaces"] = len(batch.names) - 1
+
+    def _opened(self, make: Callable[[], Made]) -> Made:
+        try:
+            return make()
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise UsageError(f"cannot be written: {reason}", where=str(self._target)) from None
+
+    def _open(self, link_type: int, name: str = "") -> PcapWriter | PcapngWriter | PcapngCopier:
         if self._writer is None:
             self._link_type = link_type
-            try:
-                self._writer = (
-                    PcapWriter(self._target, link_type=link_type) if self._plain
-                    else PcapngWriter(self._target, link_type=link_type,
-                                      interface=self._first or name))
-            except OSError as error:
-                reason = error.strerror or str(error)
-                raise UsageError(f"cannot be written: {reason}", where=str(self._target)) from None
+            self._writer = self._opened(
+                lambda: PcapWriter(self._target, link_type=link_type) if self._plain
+                else PcapngWriter(self._target, link_type=link_type,
+                                  interface=self._first or name))
         return self._writer
 
     def finish(self) -> int:
@@ -165,11 +198,15 @@ class Splitter:
         self._portion, self._make, self._keep, self._ending = portion, make, keep, ending
         self._number = self._packets = self._start_ns = 0
         self._writer: BatchWriter | None = None
+        self._last: BatchWriter | None = None
+        self.lost: Counter[str] = Counter()
         self.files: list[Path] = []
         """Those that are there."""
 
     def write(self, batch: Batch) -> None:
         """Append a batch, to as many files as it takes."""
+        if not len(batch.frames) and batch.blocks is not None and self._writer is not None:
+            self._writer.write(batch)  # what comes behind the last packet
         while len(batch.frames):
             if self._writer is None:
                 self._begin(int(batch.frames.time_ns[0]))
@@ -205,7 +242,9 @@ class Splitter:
             raise UsageError(f"would make more than {FILES_MAX:,} files",
                              where=str(self._stem), hint="choose larger portions")
         path = self._stem.with_name(f"{self._stem.name}-{self._number:05}{self._suffix}")
-        self._writer, self._start_ns = self._make(path), start_ns
+        last, self._writer, self._start_ns = self._last, self._make(path), start_ns
+        if last is not None:
+            self._writer.follow(last)
         self.files.append(path)
         while self._keep and len(self.files) > self._keep:
             self.files.pop(0).unlink(missing_ok=True)
@@ -214,9 +253,10 @@ class Splitter:
         writer = self._writer
         if writer is not None:
             self._ending(writer)
+            self.lost += writer.lost
             self._packets += writer.finish()
             writer.close()
-            self._writer = None
+            self._last, self._writer = writer, None
 
     def _fitting(self, batch: Batch) -> int:
         """Return how many packets from the first still go into the present file."""

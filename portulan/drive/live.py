@@ -77,6 +77,7 @@ class LiveCapture(Capture):
         self._origin = interface
         self._steps = ()
         self._count = None
+        self.lost = {}
         self.format = "live"
         self.link_type = found.link_type
         self.damage: str | None = None

@@ -20,6 +20,7 @@ from .pcapng_blocks import (
     number,
     parse_options,
 )
+from .pcapng_copy import Blocks
 
 PACKET_TYPES = (BlockType.ENHANCED_PACKET, BlockType.SIMPLE_PACKET, BlockType.PACKET)
 INT64_MAX = (1 << 63) - 1
@@ -46,6 +47,8 @@ class PcapngFrames(Frames):
     """The number of the first packet in its file, from 1."""
     comments: Mapping[int, str] = field(default_factory=dict)
     """Comments by packet number; several on one packet are joined by newlines."""
+    blocks: Blocks = field(default_factory=lambda: Blocks(_none(), _none()))
+    """The blocks that the frames lie in, and those between."""
 
 
 class Clock:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import TracebackType
@@ -29,6 +30,7 @@ from .pcapng_blocks import (
     parse_section,
     parse_statistics,
 )
+from .pcapng_copy import Blocks
 from .pcapng_packets import (
     PACKET_TYPES,
     BlockColumns,
@@ -82,6 +84,8 @@ class PcapngReader:
         """Comments, names, counts and blocks that were not kept because of `KEPT_MAX`."""
         self.sound_bytes = 0
         """Bytes up to the end of the last whole block."""
+        self._between: list[RawBlock] = []
+        self._between_bytes = 0
         self._order: Order = "<"
         self._numbered = 0
         self._kept = 0
@@ -170,6 +174,7 @@ class PcapngReader:
     def _take_in(self, data: NDArray[np.uint8], blocks: BlockColumns, index: int) -> None:
         kind, at, size = (int(c[index]) for c in (blocks.kind, blocks.at, blocks.size))
         body = data[at + 8 : at + size - 4].tobytes()
+        self._note_between(RawBlock(kind, self._window.position + at, body, self._order))
         if len(body) < _BODY_MIN.get(kind, 0):
             self._damaged(at, f"the block of {size} bytes is too short for its type")
         elif kind == BlockType.SECTION:
@@ -178,6 +183,27 @@ class PcapngReader:
             self._interface(at, size, parse_interface(body, self._order))
         elif self._room(len(body)):
             self._keep(kind, at, body)
+
+    def _note_between(self, block: RawBlock) -> None:
+        """Keep a block as it is until the next batch takes it along, if there is room."""
+        size = len(block.body) + OBJECT_BYTES
+        if self._between_bytes + size > KEPT_MAX:
+            self.left_out += 1
+            return
+        self._between.append(block)
+        self._between_bytes += size
+
+    def between(self, before: int | None = None) -> tuple[RawBlock, ...]:
+        """Return the blocks that are no packets since the last batch, and let go of them.
+
+        With `before` only those that begin before that byte of the file.
+        """
+        count = len(self._between)
+        if before is not None:
+            count = bisect_left(self._between, before, key=lambda block: block.position)
+        taken, self._between = tuple(self._between[:count]), self._between[count:]
+        self._between_bytes -= sum(len(block.body) + OBJECT_BYTES for block in taken)
+        return taken
 
     def _section(self, at: int, section: Section) -> None:
         if section.major != 1:
@@ -249,6 +275,8 @@ class PcapngReader:
                 interface=columns.interface[run] + self.section_start, flags=flags[run],
                 dropped=columns.dropped[run], first=numbers.start,
                 comments={n: notes[n] for n in numbers if n in notes} if notes else {},
+                blocks=Blocks(at[run] - low, (end - at)[run], self._window.position + low,
+                              self.between(self._window.position + high)),
             )
             self._numbered = numbers.stop - 1
 
