@@ -17,6 +17,7 @@ from portulan.wire.filter_fields import (
     stand,
     words,
 )
+from portulan.wire.filter_geneve import Tunnel
 from portulan.wire.filter_graph import (
     All,
     Any,
@@ -71,6 +72,7 @@ class Meaning:
 
     def __init__(self, link_type: int, services: Services | None) -> None:
         self.link, self.link_type, self.services = Link.of(link_type), link_type, services
+        self.tunnel: Tunnel | None = None
 
     def of(self, tree: Tree) -> Node:
         """Return the tests of a tree."""
@@ -84,8 +86,15 @@ class Meaning:
         if isinstance(tree, Bare):
             return self._at(tree.token, lambda: self._bare(tree))
         if tree.qualifiers.kind == "protochain":
+            if self.tunnel:
+                raise problem("protochain cannot stand behind geneve", tree.token)
             return chain(self.link, self.link_type, tree)
-        return self._at(tree.token, lambda: primitive(self.link, tree, self.services))
+        return self._at(tree.token, lambda: self._placed_on(
+            lambda link: primitive(link, tree, self.services)))
+
+    def _placed_on(self, make: Callable[[Link], Node]) -> Node:
+        """Return a test on the frame, or on the one in the tunnel once `geneve` was read."""
+        return self.tunnel.inside(make) if self.tunnel else make(self.link)
 
     def _at(self, token: Token, make: Callable[[], _Made]) -> _Made:
         """Return what is made; an error without a place gets this one."""
@@ -96,14 +105,25 @@ class Meaning:
                 raise
             raise problem(error.reason, token, error.hint) from None
 
-    def _bare(self, tree: Bare) -> Node:  # noqa: PLR0911 - one return a word
-        word, link = tree.token.text, self.link
+    def _bare(self, tree: Bare) -> Node:
+        word = tree.token.text
         number = None if tree.number is None else tree.number.number
-        if word in ("broadcast", "multicast"):
-            return self._cast(tree)
+        if word == "geneve":
+            if self.tunnel:
+                raise UsageError("one geneve only")
+            self.tunnel = Tunnel(self.link, number)
+            return self.tunnel.there
         if word in ("less", "greater"):
             found = test("gt" if word == "less" else "ge", Length(), number or 0)
             return Not(found) if word == "less" else found
+        return self._placed_on(lambda link: self._word(tree, link, number))
+
+    def _word(  # noqa: PLR0911 - one return a word
+        self, tree: Bare, link: Link, number: int | None
+    ) -> Node:
+        word = tree.token.text
+        if word in ("broadcast", "multicast"):
+            return self._cast(tree, link)
         if word in ("inbound", "outbound"):
             return link.direction(outbound=word == "outbound")
         if word == "vlan":
@@ -114,14 +134,14 @@ class Meaning:
             return link.pppoes(number)
         if word == "llc":
             return link.llc(tree.protocol)
-        if word in ("geneve", "ifindex", "type", "subtype", "dir", "radio"):
+        if word in ("ifindex", "type", "subtype", "dir", "radio"):
             raise UsageError("this primitive is not supported")
         if word in LINK_NAMES:
             raise UsageError("names the link, not a test", hint=f"write {word} host MAC")
         return protocol(link, "isis" if word == "is-is" else "esis" if word == "es-is" else word)
 
-    def _cast(self, tree: Bare) -> Node:
-        word, link, name = tree.token.text, self.link, tree.protocol
+    def _cast(self, tree: Bare, link: Link) -> Node:
+        word, name = tree.token.text, tree.protocol
         if name in LINK_NAMES or not name:
             if not link.is_ethernet:
                 raise UsageError(f"{link.said} has no link {word}s")
@@ -147,9 +167,7 @@ class Meaning:
                 _refuse_named(operand)
             if tree.token.text == "contains":
                 raise problem("contains needs a field before it", tree.token)
-            checks = list[Node]()
-            left, right = self._number(tree.left, checks), self._number(tree.right, checks)
-            return every(*checks, compared(tree.token.text, left, right))
+            return self._placed_on(lambda link: self._octet_relation(tree, link))
         found = {name: placed(name) for name in names.values()}
         known = {name: field for name, field in found.items() if field is not None}
         if len(known) < len(found) or tree.token.text == "contains":
@@ -157,6 +175,15 @@ class Meaning:
                 raise problem("only one field, compared with a literal, can stand here", tree.token)
             return native(next(iter(found)), tree, self.link_type)
         return self._placed(tree, names, known)
+
+    def _octet_relation(self, tree: Relation, link: Link) -> Node:
+        own, self.link = self.link, link
+        try:
+            checks = list[Node]()
+            left, right = self._number(tree.left, checks), self._number(tree.right, checks)
+        finally:
+            self.link = own
+        return every(*checks, compared(tree.token.text, left, right))
 
     def _placed(self, tree: Relation, names: dict[Token, str], known: dict[str, Field]) -> Node:
         ways = list[Node]()

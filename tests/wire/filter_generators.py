@@ -51,6 +51,7 @@ def term(rng: random.Random, link: str) -> str:
             lambda: rng.choice(["mpls", "mpls 5 and ip", "mpls and mpls 6 and ip6", "mpls 7"]),
             lambda: rng.choice(["pppoes", "pppoes 5 and ip", "pppoes and ip6", "pppoed"]),
             lambda: rng.choice(ODD.split()),
+            lambda: rng.choice(["geneve", "geneve 7 and tcp", "not geneve"]),
             lambda: f"llc {rng.choice(list(LLC_KINDS))}",
             lambda: f"{rng.choice(['iso', 'isis'])} proto {rng.choice([24, 27, 129, 131])}",
         ]

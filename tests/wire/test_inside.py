@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portulan.wire.inside import ITEMS_MAX, TEXT_MAX_CHARS, items_of, number_at, text_of
+from portulan.wire.inside import ITEMS_MAX, TEXT_MAX_CHARS, Lazy, items_of, number_at, text_of
 
 
 @given(st.binary(max_size=3000))
@@ -27,3 +27,11 @@ def test_items_without_end_are_cut_off():
 
 def test_number_cut_short_is_what_is_there():
     assert number_at(b"\1\2", 1, 4) == 2
+
+
+def test_lazy_value_is_made_once_and_only_when_asked_for():
+    calls = []
+    told = Lazy({"a": 1}, {"b": lambda: calls.append("b") or 2, "c": lambda: None})
+    assert told["a"] == 1 and not calls
+    assert (told["b"], told["b"], calls) == (2, 2, ["b"])
+    assert "c" not in told and dict(told) == {"a": 1, "b": 2} and len(told) == 2
