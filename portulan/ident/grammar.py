@@ -15,7 +15,8 @@ _SSH: Final = re.compile(r"(?P<product>[A-Za-z][A-Za-z]{2,30}?)[_-]?" + _VERSION
 _MYSQL: Final = re.compile(
     r"[0-9]+(?:\.[0-9]+){1,3}(?:sp[0-9]+|[a-z](?![a-z]))?(?:-[0-9]{1,2}(?=\+deb|-Maria|$))?")
 _PERCONA: Final = re.compile(
-    r"[0-9]+(?:\.[0-9]+){2}(?:-rel[0-9]+\.[0-9]+|-[1-9][0-9]\.[0-9]+|(?=.*percona))", re.IGNORECASE)
+    r"[0-9]+(?:\.[0-9]+){2}(?:-rel[0-9]+\.[0-9]+|(?=-[1-9][0-9]\.[0-9]|.*percona"
+    r"|-[1-9][0-9]?(?:-[0-9]+)?(?:-log|-debug)?$))", re.IGNORECASE)
 _NOT_NAMES: Final = {"server", "web", "http", "httpd", "localhost", "unknown", "none", "undefined"}
 _OS: Final = (
     ("debian", "Debian"), ("ubuntu", "Ubuntu"), ("centos", "CentOS"), ("freebsd", "FreeBSD"),
@@ -57,6 +58,9 @@ def _mysql(text: str) -> Told:
     version = _MYSQL.match(text)
     if not version:
         return {}
+    tidb = re.search(r"-TiDB-v([0-9][0-9A-Za-z.-]{0,30})", text)
+    if tidb:
+        return {"product": "TiDB", "vendor": "PingCAP", "version": tidb[1]}
     percona = _PERCONA.match(text)
     if percona and "maria" not in text.lower():
         return {"product": "Percona Server", "vendor": "Percona", "version": percona[0]}
@@ -67,5 +71,6 @@ def _mysql(text: str) -> Told:
 
 _GRAMMARS: Final[dict[str, Callable[[str], Told]]] = {
     "http.server": _server, "sip.server": _server, "sip.user_agent": _server,
-    "rtsp.server": _server, "ssdp.server": _server, "ssh.software": _ssh, "mysql.version": _mysql,
+    "rtsp.server": _server, "ssdp.server": _server, "stun.software": _server,
+    "ssh.software": _ssh, "mysql.version": _mysql,
 }

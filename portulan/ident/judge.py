@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from . import binary, grammar, greeting, http
+from . import binary, grammar, greeting, http, shapes
 from .facts import Facts
 from .reply import Reply
 from .rules import Book, builtin
@@ -19,13 +19,17 @@ _PRODUCTS: Final = (
     "ssh.software", "ssh.banner", "ftp.greeting", "smtp.greeting", "pop3.greeting",
     "imap.greeting", "nntp.greeting", "mysql.version", "http.www_authenticate", "http.cookie",
     "http.title", "http.server", "http.powered_by", "sip.server", "sip.user_agent", "rtsp.server",
-    "ssdp.server", "telnet.text", "irc.text", "dns.version", "dict.greeting",
+    "ssdp.server", "stun.software", "telnet.text", "irc.text", "dns.version", "dict.greeting",
 )
 """Fields that name a product, the likelier the sooner: an application's page says more than the
 server in front of it."""
 _VERSIONED: Final = {
     "memcached.version": "Memcached", "zookeeper.version": "ZooKeeper",
     "zabbix.version": "Zabbix Agent", "beanstalk.version": "beanstalkd",
+    "mongodb.version": "MongoDB", "redis.version": "Redis", "nrpe.version": "NRPE",
+    "asterisk-ami.version": "Asterisk Call Manager", "minecraft.version": "Minecraft",
+    "bitcoin.version": "Bitcoin Core", "oracle-tns.version": "Oracle Database",
+    "ms-sql-s.version": "SQL Server",
 }
 """Fields whose protocol has one product and which hold its version."""
 
@@ -35,7 +39,10 @@ def parse(reply: Reply) -> Facts | None:
     data = reply.data[:LOOKED_AT_MAX]
     if not data:
         return None
-    return http.parse(data) or binary.parse(data) or greeting.parse(data)
+    return (
+        http.parse(data) or shapes.parse(data, reply.transport) or binary.parse(data)
+        or greeting.parse(data)
+    )
 
 
 def judge(reply: Reply, book: Book | None = None) -> Verdict | None:
@@ -68,6 +75,9 @@ def _told(facts: Facts, book: Book) -> tuple[str, dict[str, str]]:
         told = grammar.told(field, facts.fields.get(field, ""))
         if told:
             return f"grammar:{field}", _with_os(told, facts) | {"strength": str(GRAMMAR_STRENGTH)}
+    if product := facts.fields.get(f"{facts.name}.product"):
+        version = facts.fields.get(f"{facts.name}.version", "")
+        return f"grammar:{facts.name}.product", {"product": product, "version": version}
     for field, product in _VERSIONED.items():
         if facts.fields.get(field):
             version = facts.fields[field].split(",")[0].strip()

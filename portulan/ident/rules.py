@@ -160,6 +160,10 @@ def _shadowed(book: Book) -> Iterator[str]:
             first = next(book.matching(rule.field, text), rule)
             if first is not rule:
                 yield f"{rule.id}: shadowed by {first.id} on {text!r}"
+        for text in rule.negative:
+            rival = next((r for r in book.matching(rule.field, text)), None)
+            if rival and rival.product == rule.product and rival.vendor == rule.vendor:
+                yield f"{rule.id}: its negative {text!r} is taken by its rival {rival.id}"
 
 
 @cache

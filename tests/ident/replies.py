@@ -1,0 +1,71 @@
+"""One whole reply of each protocol that is told by its shape, made after its specification."""
+
+from __future__ import annotations
+
+TNS = b"(DESCRIPTION=(TMP=)(VSNNUM=318767104)(ERR=1189))"
+UDP = {"wireguard", "l2tp", "quic", "tftp", "rip", "nat-pmp", "coap", "mumble"}
+REPLIES = {
+    "oracle-tns": (len(TNS) + 12).to_bytes(2, "big") + b"\0\0\x04\0\0\0\x22\0\0\x30" + TNS,
+    "ms-sql-s": bytes.fromhex("0401002b0000010000001a00060100200001020021000103002200000400220001ff"
+                              "0f0007d0000002") + b"\0\0",
+    "mongodb": (44).to_bytes(4, "little") + bytes(8) + b"\x01\0\0\0" + b"\x02version\0\x06\0\0\0"
+               b"7.0.5\0" + bytes(9),
+    "cassandra": b"\x84\0\0\x01\x06\0\0\0\x04abcd",
+    "kafka": b"\0\0\0\x10\0\0\0\x01\0\0\0\0\0\x01\0\x03\0\0\0\x0c",
+    "clickhouse": b"\0\x0aClickHouse\x18\x03", "mysqlx": b"\x05\0\0\0\x0b\x08\x05\x1a\0",
+    "bolt": b"\0\0\x04\x05", "drda": b"\0\x08\xd0\x02\0\x01\0\x02",
+    "firebird": b"\0\0\0\x03\xff\xff\x80\x0d\0\0\0\x01\0\0\0\x03",
+    "amqp": b"\x01\0\0\0\0\0\x40\0\x0a\0\x0a\0\x09\0\0\0\x30\x07productS\0\0\0\x08RabbitMQ"
+            b"\x07versionS\0\0\0\x073.12.14",
+    "gearman": b"\0RES\0\0\0\x11\0\0\0\0", "memcached": b"\x81\x0b" + bytes(9) + b"\x05" + bytes(12)
+                 + b"1.6.9",
+    "redis": b"$90\r\n# Server\r\nredis_version:7.2.4\r\n",
+    "rpcbind": b"\x80\0\0\x18\0\0\0\x07\0\0\0\x01" + bytes(16),
+    "msrpc": b"\x05\0\x0c\x03\x10\0\0\0\x18\0\0\0\x01\0\0\0\xb8\x10\xb8\x10\0\0\0\0",
+    "netbios-ssn": b"\x83\0\0\x01\x82",
+    "netbios-ns": b"\0\x01\x84\0\0\0\0\x01\0\0\0\0\x20CK" + b"A" * 30 + b"\0\0\x21\0\x01"
+                 + bytes(20),
+    "x11": b"\x01\0\x0b\0\0\0\x20\0" + bytes(32) + b"The X.Org Foundation" + bytes(20),
+    "spice": b"REDQ\x02\0\0\0\x02\0\0\0", "adb": b"CNXN\0\0\0\x01\0\x10\0\0",
+    "ajp13": b"AB\0\x01\x09", "git": b"0032ERR access denied or repository not exported: /\n",
+    "epmd": b"\0\0\x11\x11name rabbit at port 25672\n", "iso-tsap": bytes.fromhex(
+        "0300001611d00001000200c0010ac1020100c2020102"),
+    "s7comm": bytes.fromhex("0300001b02f080320300000000000800000000f0000001000100f0"),
+    "modbus": bytes.fromhex("000100000003018301"),
+    "bacnet": bytes.fromhex("810a000e0100300c0c023fffff19"),
+    "ethernetip": b"\x63\0\x02\0" + bytes(20) + b"\0\0",
+    "dnp3": bytes.fromhex("056405000100020000"),
+    "iec-104": bytes.fromhex("68040b000000"), "fins": b"FINS\0\0\0\x10\0\0\0\x01",
+    "knx": b"\x06\x10\x02\x02\0\x08\0\0", "ipmi": bytes.fromhex("0600ff07000000000000000000"),
+    "nrpe": b"\0\x02\0\x02\x01\x02\x03\x04\0\0NRPE v4.1.0" + bytes(30),
+    "pptp": b"\0\x9c\0\x01\x1a\x2b\x3c\x4d\0\x02" + bytes(18) + b"gate".ljust(64, b"\0")
+            + b"linux".ljust(64, b"\0"),
+    "l2tp": b"\xc8\x02\0\x0c" + bytes(8),
+    "isakmp": b"cookiesI" + b"cookiesR" + b"\x01\x10\x02\0" + bytes(4) + b"\0\0\0\x20abcd",
+    "stun": b"\x01\x01\0\x0c\x21\x12\xa4\x42" + bytes(12) + b"\x80\x22\0\x08Coturn-4",
+    "dhcps": b"\x02\x01\x06" + bytes(233) + b"\x63\x82\x53\x63\x35\x01\x02",
+    "wireguard": b"\x02\0\0\0" + bytes(88), "dtls": b"\x16\xfe\xff\0\0" + bytes(8),
+    "quic": b"\xc0\0\0\0\0\x04abcd\0\0\0\0\x01", "tftp": b"\0\x05\0\x01File not found\0",
+    "rip": b"\x02\x02\0\0\0\x02" + bytes(18), "nat-pmp": b"\0\x80\0\0" + bytes(8),
+    "slp": b"\x02\x02\0\0\x10" + bytes(11), "xdmcp": b"\0\x01\0\x05\0\x04abcd",
+    "coap": b"\x60\x45\0\x01\xff", "mdns": b"\0\0\x84\0\0\0\0\x01\0\0\0\0\x05_http" + bytes(8),
+    "socks4": b"\0\x5a" + bytes(6),
+    "wsdd": b'<?xml version="1.0"?><e xmlns="http://schemas.xmlsoap.org/ws/2005/04/discovery"/>',
+    "mumble": b"\0\x01\x04\0" + bytes(20),
+    "minecraft": b'\x40\0\x3e{"version":{"name":"1.20.4","protocol":765}}',
+    "steam": b"\xff\xff\xff\xffI\x11toy\0", "quake3": b"\xff\xff\xff\xffstatusResponse\n",
+    "bitcoin": b"\xf9\xbe\xb4\xd9version\0\0\0\0\0" + bytes(9) + b"/Satoshi:26.0.0/",
+    "bittorrent-dht": b"d1:rd2:id20:", "bittorrent-tracker": b"d14:failure reason3:noee",
+    "rtmp": b"\x03" + bytes(1536), "icap": b"ICAP/1.0 200 OK\r\n",
+    "ident": b"22 , 9 : ERROR : X\r\n",
+    "asterisk-ami": b"Asterisk Call Manager/7.0.3\r\n", "teamspeak-query": b"TS3\n\r",
+    "freeswitch-event": b"Content-Type: auth/request\n\n", "hddtemp": b"|/dev/sda|X|30|C|",
+    "managesieve": b'"IMPLEMENTATION" "Dovecot Pigeonhole"\r\n', "dbus": b"REJECTED EXTERNAL\r\n",
+    "jetdirect": b"@PJL INFO ID\r\n", "gopher": b"1Files\t/f\thost\t70\r\n",
+    "finger": b"Login: root  \t\tName: root\r\n", "zookeeper": b"imok",
+    "daytime": b"Monday, January 1, 2024 10:00:00-UTC\r\n", "nessus": b"< OTP/2.0 >\n",
+    "elasticsearch-transport": b"This is not an HTTP port", "cvspserver": b"cvs [pserver aborted]",
+    "distccd": b"DONE00000001", "nut": b"ERR UNKNOWN-COMMAND\n",
+    "ganglia": b'<?xml version="1.0"?>\n<!DOCTYPE GANGLIA_XML [',
+    "perforce": b"\x11\x0a\x01\x01\0\0\0xfiles\0",
+}
