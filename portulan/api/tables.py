@@ -28,6 +28,7 @@ FIELDS: Final[Mapping[str, Mapping[str, str]]] = {
     "packets": {
         **_PACKET, "ttl": "ip.ttl", "tcp_sport": "tcp.sport", "tcp_dport": "tcp.dport",
         "tcp_flags": "tcp.flags", "udp_sport": "udp.sport", "udp_dport": "udp.dport"},
+    "layers": {**_PACKET, "protocols": "frame.protocols"},
     "dns": {
         **_PACKET, "id": "dns.id", "answer": "dns.qr", "rcode": "dns.rcode", "name": "dns.qname",
         "type": "dns.qtype", "answers": "dns.answers"},

@@ -30,6 +30,7 @@ VERBS: Final = {
     "read": "Read a capture file: lines, fields, JSON, columns, or another capture.",
     "flows": "List who talked to whom in captures, and how much each way.",
     "follow": "Print what both ends of a conversation in a capture said.",
+    "stats": "Sum a capture up: protocols, endpoints, rates, DNS, HTTP, TLS.",
     "sql": "Ask captures and charts with SQL; join them.",
     "explain": "Draw the packets that prove a finding, and say why it follows.",
     "charts": "List, show and remove kept results.",

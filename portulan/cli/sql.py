@@ -44,10 +44,11 @@ def sql(
         raise UsageError("one form only", where="--parquet", hint=f"leave out --{form}")
     answer = ask(query, tables_of(sources), parquet=parquet)
     if answer is not None:
-        {"json": _json, "csv": _csv}.get(form or "", _table)(answer)
+        {"json": print_json, "csv": _csv}.get(form or "", print_table)(answer)
 
 
-def _json(answer: Answer) -> None:
+def print_json(answer: Answer) -> None:
+    """Print one JSON object a row."""
     import msgspec
 
     encode = msgspec.json.Encoder(enc_hook=str).encode
@@ -71,7 +72,8 @@ def _cell(value: Any) -> Any:  # noqa: ANN401 - whatever a query gives
     return f"'{shown}" if shown.startswith(_FORMULA) else shown
 
 
-def _table(answer: Answer) -> None:
+def print_table(answer: Answer) -> None:
+    """Print aligned columns for people."""
     rows = [[_shown(value) for value in row] for row in answer.rows()]
     names = [printable(name, CELL_MAX_CHARS) for name in answer.columns]
     widths = [max(map(len, column)) for column in zip(names, *rows, strict=True)]
