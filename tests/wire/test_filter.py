@@ -149,11 +149,27 @@ def test_fields_mask_predicate_and_bpf_agree(text, octets, seed):
 @pytest.mark.parametrize("text", ["", "tcp port 80 or 443", FIELDS[0], FIELDS[4],
                                   "tcp[(tcp[12] >> 4) * 4 : 4] = 0x47455420"])
 def test_program_loads_into_the_kernel(text):
-    program = bpf.to_bytes(compile_filter(text).program())
+    load(compile_filter(text))
+
+
+def load(found):
+    program = bpf.to_bytes(found.program())
     held = np.frombuffer(program, np.uint8)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         head = struct.pack("@HP", len(program) // 8, held.ctypes.data)
         sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, head)
+
+
+def test_random_programs_load_into_the_kernel():
+    loaded = 0
+    for seed in range(300):
+        try:
+            found = compile_filter(expression(random.Random(seed), "EN10MB"))
+        except UsageError:
+            continue  # matches nothing
+        load(found)
+        loaded += 1
+    assert loaded > 200
 
 
 def test_hundreds_of_hosts_fit_a_program():
