@@ -47,6 +47,7 @@ REFUSED = {
     "contact": (["10.0.0.1"], {"contact": "\u00e9" * 101}, "200 bytes"),
     "udp": (["10.0.0.1"], {"ports": "U:53"}, "TCP"),
     "sctp": (["10.0.0.1"], {"ports": "S:53,T:1"}, "TCP"),
+    "tcp in a UDP scan": (["10.0.0.1"], {"ports": "53,T:1", "method": "udp"}, "-sU"),
     "port": (["10.0.0.1"], {"ports": "70000"}, "70000"),
     "nobody": ([], {}, "no target"),
     "multicast": (["10.0.0.1", "239.1.1.1"], {}, "239.1.1.1"),
