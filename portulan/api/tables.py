@@ -46,16 +46,19 @@ _MARKS: Final = {"dns": ("id",), "http": ("method", "status"), "tls": ("handshak
 CHART_TABLES: Final = ("hosts", "ports", "services")
 
 
-def sources(names: Sequence[str]) -> dict[str, Source]:
+def sources(
+    names: Sequence[str], *, tell: Callable[[str], None] = lambda damage: None
+) -> dict[str, Source]:
     """Return what makes each table, of captures by their path and charts by id or folder.
 
-    Without a name the newest chart is meant. Raises `UsageError` for what is neither.
+    Without a name the newest chart is meant. Where a capture is damaged `tell` gets a line, each
+    time it was read. Raises `UsageError` for what is neither capture nor chart.
     """
     captures = [Capture(name) for name in names if Path(name).is_file()]
     which = [name for name in names if not Path(name).is_file()]
     charts = [Chart.open(name) for name in which or ([] if names else ["last"])]
     made: dict[str, Source] = {
-        name: partial(_of_captures, name, captures) for name in ("flows", *FIELDS)}
+        name: partial(_of_captures, name, captures, tell) for name in ("flows", *FIELDS)}
     return made | {name: partial(_of_charts, name, charts) for name in CHART_TABLES}
 
 
@@ -78,12 +81,16 @@ def _joined(value: Any) -> Any:  # noqa: ANN401
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else value
 
 
-def _of_captures(name: str, captures: Sequence[Capture]) -> Columns:
+def _of_captures(
+    name: str, captures: Sequence[Capture], tell: Callable[[str], None]
+) -> Columns:
     if not captures:
         raise UsageError("this table needs a capture", text=name, hint="name a file")
-    if name == "flows":
-        return flow_columns(captures)
-    return packet_columns(captures, name)
+    found = flow_columns(captures) if name == "flows" else packet_columns(captures, name)
+    for capture in captures:
+        if capture.damage:
+            tell(capture.damage)
+    return found
 
 
 def flow_columns(captures: Sequence[Capture]) -> Columns:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from portulan.store.sql import Answer
 
+EXIT_PARTIAL = 3
 CELL_MAX_CHARS = 60
 """Longer values are cut in the table for people; the other forms have them whole."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -42,9 +43,19 @@ def sql(
 
     if form and parquet:
         raise UsageError("one form only", where="--parquet", hint=f"leave out --{form}")
-    answer = ask(query, tables_of(sources), parquet=parquet)
+    damage: list[str] = []
+    answer = ask(query, tables_of(sources, tell=damage.append), parquet=parquet)
     if answer is not None:
         {"json": print_json, "csv": _csv}.get(form or "", print_table)(answer)
+    end_with(damage)
+
+
+def end_with(damage: list[str]) -> None:
+    """Say what was damaged, if anything was, and leave with the code for a part."""
+    for line in dict.fromkeys(damage):
+        click.echo(f"portulan: {printable(line, 300)}", err=True)
+    if damage:
+        raise SystemExit(EXIT_PARTIAL)
 
 
 def print_json(answer: Answer) -> None:

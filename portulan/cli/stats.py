@@ -52,9 +52,11 @@ QUERIES: Final = {
 def stats(*, file: str, what: str, as_json: bool) -> None:
     """Sum a capture up: protocols, endpoints, conversations, each second, DNS, HTTP, TLS."""
     from portulan.api.tables import sources
-    from portulan.cli.sql import print_json, print_table
+    from portulan.cli.sql import end_with, print_json, print_table
     from portulan.store.sql import ask
 
-    answer = ask(QUERIES[what], sources([file]))
+    damage: list[str] = []
+    answer = ask(QUERIES[what], sources([file], tell=damage.append))
     if answer is not None:
         (print_json if as_json else print_table)(answer)
+    end_with(damage)

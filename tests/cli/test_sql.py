@@ -95,3 +95,10 @@ def test_parquet_file_is_written(both, tmp_path):
 def test_wrong_use_is_one_line(both, words):
     code, out, err = portulan(words[0], both[0], *words[1:])
     assert (code, out, err.count("\n")) == (2, "", 1)
+
+
+def test_damaged_capture_is_told_and_exit_3(both, tmp_path):
+    cut = tmp_path / "cut.pcapng"
+    cut.write_bytes(both[0].read_bytes()[:-9])
+    code, out, err = portulan("select count(*) as n from packets", cut, "--json")
+    assert (code, out, err.count("\n")) == (3, '{"n":2}\n', 1)
