@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from portulan.drive.live import LiveCapture
 
 __all__ = [
-    "Chart", "Keeper", "Scan", "ScanOptions", "Shown", "capture", "make_request", "new_seed",
-    "open_chart", "plan", "read", "scan", "scan_events",
+    "Chart", "Keeper", "Scan", "ScanOptions", "Shown", "capture", "make_request", "merge",
+    "new_seed", "open_chart", "plan", "read", "scan", "scan_events",
 ]
 
 
@@ -100,6 +100,13 @@ def read(origin: str | Path | BinaryIO) -> Capture:
     from portulan.drive.capture import Capture
 
     return Capture(origin)
+
+
+def merge(origins: Iterable[str | Path | BinaryIO]) -> Capture:
+    """Open several captures as one, by time, their interfaces kept apart."""
+    from portulan.drive.capture_merge import Merged
+
+    return Merged(origins)
 
 
 def capture(

@@ -26,7 +26,7 @@ PARQUET_FIELDS = (
 
 
 @click.command("read")
-@click.argument("file", metavar="FILE")
+@click.argument("paths", metavar="FILE...", nargs=-1, required=True)
 @click.option("-f", "text", metavar="FILTER", help="Only what it accepts: tcpdump's words, fields.")
 @click.option("-n", "count_max", type=click.IntRange(min=0), help="Stop after N packets.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a packet.")
@@ -42,11 +42,13 @@ PARQUET_FIELDS = (
 @click.option("--fix-checksums", is_flag=True, help="Make checksums right.")
 @click.option("-v", "verbose", is_flag=True, help="Show every field of every header.")
 def read(
-    *, file: str, text: str | None, count_max: int | None, as_json: bool, fields: str | None,
-    only_count: bool, as_hex: bool, parquet: str | None, out: str | None,
+    *, paths: tuple[str, ...], text: str | None, count_max: int | None, as_json: bool,
+    fields: str | None, only_count: bool, as_hex: bool, parquet: str | None, out: str | None,
     split: str | None, sanitise: bool, key: str | None, fix_checksums: bool, verbose: bool,
 ) -> None:
     """Read a capture: pcap or pcapng, plain, gzip or xz; `-` is stdin.
+
+    Several are merged by time.
 
     One line a packet: its number, seconds since the first packet shown, what it is. A damaged
     file is read as far as it goes; one line on stderr tells where it ends, the exit code is 3.
@@ -63,7 +65,7 @@ def read(
         raise UsageError("says how to write, but not where", where="--split", hint="-w NAME.pcapng")
     if key is not None and not sanitise:
         raise UsageError("is for --sanitise only", where="--key")
-    capture = Capture(file)
+    capture = Capture(paths[0]) if len(paths) == 1 else _merged(paths)
     if text:
         capture = capture.filter(text)
     if count_max is not None:
@@ -79,8 +81,15 @@ def read(
     else:
         put(shown(capture, names, as_json=as_json, as_hex=as_hex, verbose=verbose))
     if capture.damage:
-        click.echo(f"portulan: {printable(file)}: {printable(capture.damage, 300)}", err=True)
+        files = " ".join(paths)
+        click.echo(f"portulan: {printable(files)}: {printable(capture.damage, 300)}", err=True)
         raise SystemExit(EXIT_PARTIAL)
+
+
+def _merged(paths: tuple[str, ...]) -> Capture:
+    from portulan.drive.capture_merge import Merged
+
+    return Merged(paths)
 
 
 def _check_ways(**given: bool) -> None:
