@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -13,6 +14,7 @@ import rich_click as click
 from portulan.errors import printable
 
 if TYPE_CHECKING:
+    from portulan.ident.rules import Book
     from portulan.ident.verdict import Verdict
 
 EXIT_PARTIAL = 3
@@ -31,20 +33,22 @@ class Saved(msgspec.Struct):
 
 @click.command("identify")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a reply.")
-def identify(*, as_json: bool) -> None:
+@click.option("--recog", type=click.Path(path_type=Path), metavar="DIR",
+              help="Also use the rules of Recog's XML files in DIR, behind our own.")
+def identify(*, as_json: bool, recog: Path | None) -> None:
     """Tell what services sent the replies on stdin: JSON Lines with id, transport, reply_b64.
 
     Answers come in order, one line each. A line that is none is told on stderr by its number;
     the exit code is then 3.
     """
-    bad = 0
+    bad, book = 0, _book(recog)
     source, number = sys.stdin.buffer, 0
     while line := source.readline(LINE_BYTES_MAX):
         number += 1
         if not line.strip():
             continue
         try:
-            told = _judge(line)
+            told = _judge(line, book)
         except (msgspec.DecodeError, binascii.Error, ValueError) as error:
             bad += 1
             click.echo(f"portulan: line {number}: {printable(str(error))} - skipped", err=True)
@@ -56,13 +60,25 @@ def identify(*, as_json: bool) -> None:
         raise SystemExit(EXIT_PARTIAL)
 
 
-def _judge(line: bytes) -> dict[str, str | float]:
+def _book(recog: Path | None) -> Book | None:
+    """Return our rules with those of a folder behind them; None: ours alone."""
+    if recog is None:
+        return None
+    from portulan.ident.recog import load_folder
+    from portulan.ident.rules import Book, builtin
+
+    rules, left_out = load_folder(recog)
+    click.echo(f"portulan: {recog}: {len(rules)} rules; {left_out} left out, not linear", err=True)
+    return Book((*builtin().rules, *rules))
+
+
+def _judge(line: bytes, book: Book | None) -> dict[str, str | float]:
     from portulan.ident.judge import judge
     from portulan.ident.reply import Reply
 
     saved = msgspec.json.decode(line, type=Saved)
     data = base64.b64decode(saved.reply_b64, validate=True)
-    return {"id": saved.id} | as_fields(judge(Reply(saved.transport, data, saved.port)))
+    return {"id": saved.id} | as_fields(judge(Reply(saved.transport, data, saved.port), book))
 
 
 def as_fields(verdict: Verdict | None) -> dict[str, str | float]:

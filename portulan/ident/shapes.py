@@ -134,7 +134,7 @@ _SHAPES: Final = (
     _shape("epmd", rb"\0\0\x11\x11(?:name |$)"), _shape("perforce", rb"....?\0\0\0xfiles\0"),
     _shape("ndmp", rb"\x80\0\0.{9}\0\0\x05\x02"), _shape("cvspserver", rb"cvs \[pserver"),
     # Control of machines.
-    _shape("iso-tsap", rb"\x03\0..[\x06-\x20]\xd0.{5}(?:[\xc0-\xc2][\x01-\x10].{1,16})+$", _B2),
+    _shape("iso-tsap", rb"\x03\0..[\x06-\x20]\xd0.{5}[\xc0-\xc2][\x01-\x10]", _B2),
     _shape("s7comm", rb"\x03\0..\x02\xf0\x80\x32[\x01-\x07]", _B2),
     _shape("modbus", rb"..\0\0\0.[\x00-\xff]\x2b\x0e.{5}\0.(?P<vendor>[\x20-\x7e]+)\x01."
            rb"(?P<product>[\x20-\x7e]+)\x02.(?P<version>[\x20-\x7e]+)", Count(4, 2, 6)),

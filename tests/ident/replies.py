@@ -57,6 +57,7 @@ REPLIES = {
     "bitcoin": b"\xf9\xbe\xb4\xd9version\0\0\0\0\0" + bytes(9) + b"/Satoshi:26.0.0/",
     "bittorrent-dht": b"d1:rd2:id20:", "bittorrent-tracker": b"d14:failure reason3:noee",
     "rtmp": b"\x03" + bytes(1536), "icap": b"ICAP/1.0 200 OK\r\n",
+
     "ident": b"22 , 9 : ERROR : X\r\n",
     "asterisk-ami": b"Asterisk Call Manager/7.0.3\r\n", "teamspeak-query": b"TS3\n\r",
     "freeswitch-event": b"Content-Type: auth/request\n\n", "hddtemp": b"|/dev/sda|X|30|C|",
