@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -36,10 +37,29 @@ class TraceOptions:
 def trace(hosts: Sequence[str], options: TraceOptions) -> Iterator[list[Hop]]:
     """Trace addresses; yield each path when it is known, its hops in order.
 
-    Raises `PrivilegeError` where the kernel gives no ICMP sockets, `OSError` without a route.
+    A host without a route has one hop, unreachable. Raises `PrivilegeError` where the kernel gives
+    no ICMP sockets.
     """
     for at in range(0, len(hosts), HOSTS_MAX):
-        yield from _Round(hosts[at : at + HOSTS_MAX], options).paths()
+        part = hosts[at : at + HOSTS_MAX]
+        lost = [host for host in part if not _has_route(host, options)]
+        yield from (
+            [Hop(target=host, ttl=1, addr="", state="unreachable", mark="!N")] for host in lost)
+        if ways := [host for host in part if host not in lost]:
+            yield from _Round(ways, options).paths()
+
+
+def _has_route(host: str, options: TraceOptions) -> bool:
+    sockets = HopSockets(options.manner, port=options.port, interface=options.interface)
+    try:
+        sockets.open(0, host)
+    except OSError as error:
+        if error.errno in (errno.ENETUNREACH, errno.EHOSTUNREACH):
+            return False
+        raise
+    finally:
+        sockets.close()
+    return True
 
 
 class _Round:

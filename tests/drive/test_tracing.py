@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import sys
 import pytest
 
 from portulan.drive.tracing import TraceOptions, trace
+from portulan.sockets.hops import HopSockets
 from tests.lab.fixtures import make_lab  # noqa: F401
 
 ROUTERS4 = [f"10.83.{n}.2" for n in range(12)]
@@ -38,3 +40,17 @@ def test_this_machine_is_one_hop_away():
     paths = list(trace(["127.0.0.1"], TraceOptions(queries=1)))
     assert [(hop.ttl, hop.addr, hop.state) for path in paths for hop in path] == [
         (1, "127.0.0.1", "reached")]
+
+
+def test_a_host_without_a_route_does_not_end_the_trace_of_others(monkeypatch):
+    whole = HopSockets.open
+
+    def opened(self, host, addr, scope=0):
+        if addr == "198.51.100.7":
+            raise OSError(errno.ENETUNREACH, "no route")
+        whole(self, host, addr, scope)
+
+    monkeypatch.setattr(HopSockets, "open", opened)
+    paths = list(trace(["198.51.100.7", "127.0.0.1"], TraceOptions(queries=1)))
+    assert [(p[0].target, p[0].state, p[0].mark) for p in paths] == [
+        ("198.51.100.7", "unreachable", "!N"), ("127.0.0.1", "reached", "")]
