@@ -84,13 +84,10 @@ def _pattern(pattern: str, groups: dict[int, str], flags: str) -> str:
     """Return `pattern` anchored, its wanted groups named."""
     count, named, out = 0, set(), []
     for piece in re.findall(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\(\?P?<?|\(|.", pattern, re.DOTALL):
-        if piece == "(":
-            count += 1
-            name = groups.get(count, "")
-            if name and name not in named:
-                named.add(name)
-                piece = f"(?P<{name}>"
-        out.append(piece)
+        count += piece == "("
+        name = groups.get(count, "") if piece == "(" else ""
+        out.append(f"(?P<{name}>" if name and name not in named else piece)
+        named.add(name)
     insensitive = "i" if "ICASE" in flags or "INSENSITIVE" in flags else ""
     # Patterns are searched for, rules match at the start; (?m) is Ruby's reading of ^ and $.
     return f"(?sm{insensitive})^(?:.*?(?:{''.join(out)}))"
