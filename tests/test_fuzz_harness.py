@@ -10,6 +10,11 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "fuzz"))
 import harness
 
 
+@pytest.fixture(autouse=True)
+def other_tests_memory_does_not_count(monkeypatch):
+    monkeypatch.setattr(harness, "peak_mib", lambda: 60)
+
+
 def test_count_is_kept_and_what_it_cost_is_printed(capsys):
     seen = []
     harness.run(lambda rng: seen.append(rng.random()), doc="x", argv=["--count", "7"])

@@ -137,6 +137,7 @@ def _furnish(name: str, scenario: Scenario, macs: dict[tuple[str, str], str]) ->
         for link, addresses in host.links.items():
             index = netlink.link_lookup(ifname=link)[0]
             wire = scenario.links.get(link, Link())
+            _trust_addresses(link)
             netlink.link("set", index=index, mtu=wire.mtu, state="up")
             for address in map(ip_interface, addresses):
                 netlink.addr(
@@ -154,6 +155,17 @@ def _furnish(name: str, scenario: Scenario, macs: dict[tuple[str, str], str]) ->
         for route in map(Route.parse, host.routes):
             _add_route(netlink, name, route)
     _filter(name, host)
+
+
+def _trust_addresses(link: str) -> None:
+    """Let a link's own link-local address work at once.
+
+    While it is checked for duplicates, for up to two seconds, a host asks for no neighbour: the
+    first packets through a fresh lab would wait or be lost. MACs here are unique by construction.
+    """
+    path = Path("/proc/sys/net/ipv6/conf", link, "accept_dad")
+    if path.exists():
+        path.write_text("0\n")
 
 
 def _introduce(

@@ -63,3 +63,11 @@ def test_what_the_kernel_refuses_is_one_line_and_leaves_nothing(make_lab, tmp_pa
     with pytest.raises(UsageError, match=says):
         make_lab(small(tmp_path, SMALL.replace(*change)), name="refused")
     assert make_lab(small(tmp_path), name="refused").run(["true"]).returncode == 0
+
+
+def test_no_address_of_a_fresh_lab_is_still_being_checked(make_lab, tmp_path):  # noqa: F811
+    lab = make_lab(small(tmp_path))
+    with lab.exec("scanner", ["cat", "/proc/net/if_inet6"], stdout=subprocess.PIPE) as process:
+        rows = [line.split() for line in process.stdout.read().decode().splitlines()]
+    tentative = [row for row in rows if int(row[4], 16) & 0x40]
+    assert len(rows) == 3 and not tentative
