@@ -56,6 +56,8 @@ SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
               help="Packets a second, 0 for no cap. [default: 10000; 1000 if a target is public]")
 @click.option("--retries", type=int, metavar="N", default=None,
               help="How often a silent port may be asked again. [default: 10]")
+@click.option("--recall", type=float, metavar="SHARE", default=None,
+              help="Ask on until this share of all answers is found, as 0.999, or tries run out.")
 @click.option("-iL", "lists", multiple=True, metavar="FILE|-", help="Read targets from a file.")
 @click.option("--exclude", multiple=True, metavar="TARGET", help="Leave these out; always wins.")
 @click.option("--exclude-file", "exclude_files", multiple=True, metavar="FILE",
@@ -128,6 +130,7 @@ class Options:
     timing: int = 3
     max_rate: float | None = None
     retries: int | None = None
+    recall: float | None = None
     lists: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     exclude_files: tuple[str, ...] = ()
@@ -188,6 +191,7 @@ class Options:
             method=METHODS[self.kind] if self.kind else "auto", discover=self.ping is None,
             family=4 if self.ip4 else 6 if self.ip6 else 0, interface=self.interface,
             max_rate=self.max_rate, retries=self.retries, timing=self.timing,
+            recall=self.recall or 0.0,
             seed=api.new_seed() if self.seed is None else self.seed, shard=self.shard,
             every_state=self.every_state, scope=_scope_of(self.scope),
             scope_where=self.scope, confirmed=self.yes, contact=self.contact,

@@ -13,7 +13,7 @@ from portulan.drive.findings import Evidence
 from portulan.drive.packets import Report
 from portulan.drive.plan import CONTROLLED, Plan
 from portulan.drive.step import Memory, Step
-from portulan.record import SCHEMA, AnyEvent, End, EndReason, Host, Note, Run
+from portulan.record import SCHEMA, AnyEvent, End, EndReason, Host, Missed, Note, Run
 from portulan.scan.flags import MANNERS, FlagKind
 from portulan.scan.kind import Kind
 from portulan.scan.sweep import Sweep
@@ -86,7 +86,7 @@ class Job:
         tally = self._tally
         return End(
             reason=reason, hosts_up=tally.hosts_up, open=tally.open, sent=tally.sent,
-            received=tally.received, drops=tally.drops, error=error,
+            received=tally.received, drops=tally.drops, error=error, missed=tally.missed,
             elapsed_s=round((Clock.now() - self._conductor.began) / 1e9, 3),
         )
 
@@ -137,6 +137,7 @@ class Job:
         findings = conductor.findings(space, kind, every_state=aim.request.every_state)
         conductor.recall_hosts(findings)
         yield from conductor.run(Course(sweep, findings, make, phase))
+        self._tally.missed = _missed(sweep)
         if self._plan.method in CONTROLLED and aim.shard.count == 1 and not self.stopped:
             yield from Controls(conductor, findings, None if connect else self._kind).steps()
         asked = sweep.ours if aim.shard.count > 1 else None
@@ -160,6 +161,15 @@ class Job:
             sweep, space, report=report, stop=self._conductor.stop, zones=ways.zones(),
             interface=self._plan.aim.request.interface, local=local,
         )
+
+
+def _missed(sweep: Sweep) -> Missed | None:
+    """Return the estimate of ports that answer and were not heard; None if not all was asked."""
+    found = sweep.missed
+    if found is None:
+        return None
+    return Missed(
+        estimate=float(f"{found.estimate:.2g}"), low=round(found.low, 1), high=round(found.high, 1))
 
 
 def _ranges_of(space: Space) -> Iterator[Range]:

@@ -133,6 +133,9 @@ def make_plan(aim: Aim, ways: Ways, rights: Rights) -> Plan:
     if len(ways.unreached) > UNREACHED_SHOWN:
         notes.append(f"{len(ways.unreached) - UNREACHED_SHOWN} more ranges left out")
     method, why = _method(aim.request, ways, rights)
+    if aim.request.recall and method in ("connect", "ping"):
+        raise UsageError(f"no estimate of what a {method} scan misses", where="--recall",
+                         hint="leave it out, or scan by packets (-sS)")
     return Plan(aim, method, why, ways, rights, tuple(notes))
 
 
@@ -147,6 +150,7 @@ def describe(plan: Plan, space: Space) -> dict[str, object]:
         "shard": str(aim.shard), "seed": aim.request.seed,
         "discover": aim.request.discover,
         "max_rate_pps": aim.rate_pps, "retries": aim.retries,
+        "recall": aim.request.recall,
         "at_least_s": round(probes / aim.rate_pps, 3) if aim.rate_pps else 0.0,
         "public": aim.public,
         "ways": [str(way) for way in plan.ways.reached[:20]],
@@ -169,6 +173,9 @@ def _check_numbers(request: Request) -> None:
     if request.retries is not None and not 0 <= request.retries <= 15:
         raise UsageError("retries out of range", text=str(request.retries), where="--retries",
                          hint="0 to 15")
+    if not 0 <= request.recall < 1:
+        raise UsageError("no such recall", text=f"{request.recall:g}", where="--recall",
+                         hint="a share below 1, as 0.999")
     if request.timing not in TIMING:
         raise UsageError("no such timing", text=str(request.timing), where="-T", hint="0 to 5")
     if len(request.contact.encode()) > CONTACT_MAX_BYTES:

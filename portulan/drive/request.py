@@ -40,6 +40,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     max_rate: float | None = None
     """Packets a second; 0 for no cap, None for the default of the targets' kind."""
     retries: int | None = None
+    recall: float = 0.0
+    """Ask on until this share of what answers is found, as estimated; 0 for no such aim."""
     timing: int = 3
     seed: int = 0
     shard: str = ""

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from portulan.record import AnyEvent, Host, Port, Progress
+from portulan.record import AnyEvent, Host, Missed, Port, Progress
 from portulan.scan.sweep import Mark
 from portulan.scan.verdict import Answers
 
@@ -88,3 +88,4 @@ class Tally:
     """Address -> reason of hosts that were found up before any port was asked."""
     hosts_up: int = 0
     open: int = 0
+    missed: Missed | None = None

@@ -20,6 +20,8 @@ PRIOR_TRIES: Final = 20.0
 TRIES_LEAST: Final = 2
 #: Estimates kept; beyond, neighbouring hosts (a prefix) share one, so that memory has a bound.
 GROUPS_MAX: Final = 65_536
+#: Tries have a number in the probe itself (its source port), so there is a most.
+TRIES_MAX: Final = 16
 
 
 class Loss:
@@ -32,12 +34,18 @@ class Loss:
         self._tries = np.zeros(groups, np.int64)
         self._proven = np.ones(groups, np.int64)
         self._depths: NDArray[np.int64] | None = None
+        self._deepest = np.zeros((2, groups), np.int64)
+        #: Answers by the try that they came to; place 0 is of none.
+        self.by_try = np.zeros(TRIES_MAX + 2, np.int64)
 
     def learn(self, host: NDArray[np.int64], try_no: NDArray[np.uint8]) -> None:
         """Take in which try each host answered."""
         group = host >> self._shift
         np.add.at(self._answers, group, 1)
         np.add.at(self._tries, group, try_no)
+        self.by_try += np.bincount(
+            np.minimum(try_no, TRIES_MAX + 1), minlength=len(self.by_try))
+        self._note_deepest(group, try_no.astype(np.int64))
         if (try_no > 1).any():
             np.maximum.at(self._proven, group, try_no)
             self._depths = None
@@ -57,6 +65,19 @@ class Loss:
     def deepest(self) -> int:
         """The most tries that any host deserves."""
         return int(self._all_depths().max())
+
+    def at_the_end(self, passes: int) -> int:
+        """Return how many answers came to the last try that their host was given."""
+        last = np.minimum(self._all_depths(), passes)
+        return int(self._deepest[1, self._deepest[0] >= last].sum())
+
+    def _note_deepest(self, group: NDArray[np.int64], try_no: NDArray[np.int64]) -> None:
+        """Count each group's answers to its deepest answered try."""
+        before = self._deepest[0].copy()
+        np.maximum.at(self._deepest[0], group, try_no)
+        self._deepest[1, self._deepest[0] > before] = 0
+        at = try_no == self._deepest[0, group]
+        np.add.at(self._deepest[1], group[at], 1)
 
     def _all_depths(self) -> NDArray[np.int64]:
         """Return the least k with answers x loss^k <= `MISSED_AIM`, one beyond what helped."""

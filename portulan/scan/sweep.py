@@ -24,15 +24,15 @@ from numpy.typing import NDArray
 from portulan.target.bitmap import Bitmap
 from portulan.target.permutation import Permutation, Shard
 
+from . import recall
 from .loss import TRIES_LEAST, Loss
+from .loss import TRIES_MAX as TRIES_MAX  # noqa: PLC0414 - others take it from here
 from .pace import Pace, RoundTrip
 from .sentlog import SentLog
 from .verdict import NEXT_HOLD, Answers, Hold
 
 #: Positions permuted at once: large enough for vector speed, small enough for the cache.
 CHUNK: Final = 16_384
-#: Tries have a number in the probe itself (its source port), so there is a most.
-TRIES_MAX: Final = 16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,6 +53,32 @@ class Mark:
     position: int
 
 
+class Audit:
+    """Sentinels and silent probes that are asked once more when all tries are done."""
+
+    def __init__(
+        self, try_no: int, silent: NDArray[np.int64], sentinels: NDArray[np.int64],
+    ) -> None:
+        self.try_no = try_no
+        self._silent, self._sentinels = silent, sentinels
+        self._found = self._returned = np.empty(0, np.int64)
+
+    def hear(self, answers: Answers, answered: Bitmap) -> None:
+        """Take in answers before the sweep does: what they add is not known to it yet."""
+        index = answers.index[(answers.try_no == self.try_no) & ~answers.soft]
+        self._returned = np.union1d(self._returned, index[np.isin(index, self._sentinels)])
+        index = index[~answered.get(index)]
+        self._found = np.union1d(self._found, index[np.isin(index, self._silent)])
+
+    def tally(self, silent: int) -> recall.Tally:
+        """Return what it brought; `silent` are those that nobody answered up to now."""
+        found = len(self._found)
+        return recall.Tally(
+            silent + found, sample=min(len(self._silent), silent + found), found=found,
+            sentinels=len(self._sentinels), returned=len(self._returned),
+        )
+
+
 class Sweep:
     """Ask every index in 0..size-1 of a shard, again where nothing answers."""
 
@@ -60,6 +86,7 @@ class Sweep:
         self, size: int, *, seed: int, shard: Shard | None = None, rate_pps: float = 0.0,
         retries: int = 10, round_trip: RoundTrip | None = None,
         hosts: int = 1, host_of: Callable[[NDArray[np.int64]], NDArray[np.int64]] | None = None,
+        audit: bool = False, recall_least: float = 0.0,
     ) -> None:
         self._order = Permutation(max(size, 1), seed)
         self._shard = shard or Shard(1, 1)
@@ -76,6 +103,10 @@ class Sweep:
         self.loss = Loss(hosts)
         self._host_of = host_of or np.zeros_like
         self._resumed_at = 0
+        self._recall_least = recall_least
+        self._audits = (audit or recall_least > 0) and self.tries_max > 1
+        self._audit: Audit | None = None
+        self._depth_least = 0
         self._chunk: tuple[NDArray[np.int64], NDArray[np.int64], int] = (
             np.empty(0, np.int64), np.empty(0, np.int64), 0,
         )
@@ -92,7 +123,7 @@ class Sweep:
     @property
     def pass_no(self) -> int:
         """The pass under way, from 1."""
-        return self._pass_base + len(self._logs) - 1
+        return self._pass_base + len(self._logs) - 1 - bool(self._audit)
 
     @property
     def answered(self) -> int:
@@ -106,7 +137,19 @@ class Sweep:
     @property
     def tries_allowed(self) -> int:
         """How deep tries go now, at the host that deserves the most."""
-        return min(self.tries_max, self.loss.deepest)
+        return min(self.tries_max, max(self.loss.deepest, self._depth_least))
+
+    @property
+    def missed(self) -> recall.Estimate | None:
+        """How many probes that answer were not heard; None before the end, and if not asked for."""
+        if not self._audits or not self.done:
+            return None
+        return self._estimate()
+
+    def _estimate(self) -> recall.Estimate:
+        silent = self._total - self._answers
+        tally = self._audit.tally(silent) if self._audit else recall.Tally(silent)
+        return recall.estimate(self.loss.by_try, self.loss.at_the_end(self.pass_no), tally)
 
     @property
     def progress(self) -> float:
@@ -121,11 +164,12 @@ class Sweep:
     def mark(self, now: int) -> Mark:
         """Return where to take up again if we were killed now."""
         horizon = now - self.round_trip.wait_ns
-        for number, log in enumerate(self._logs):
+        # An audit is asked anew by whoever takes up a sweep at the end of its last pass.
+        for number, log in enumerate(self._logs[: -1 if self._audit else None]):
             overdue = max(log.overdue_until(horizon), 0 if number else self._resumed_at)
             if overdue < self._total:
                 return Mark(self._pass_base + number, overdue)
-        return Mark(self.pass_no, self._cursor)
+        return Mark(self.pass_no, self._total if self._audit else self._cursor)
 
     # -- taking up again -------------------------------------------------------------------
 
@@ -152,7 +196,8 @@ class Sweep:
                 end = min(at + room, len(index))
                 self._chunk = (index, position, end)
                 last = self._cursor if end == len(index) else int(position[end])
-                return Emission(index[at:end], self.pass_no, int(position[at]), last)
+                try_no = self.pass_no if self._audit is None else self._audit.try_no
+                return Emission(index[at:end], try_no, int(position[at]), last)
             if not self._load(now) and not self._next_pass(now):
                 return None
         return None
@@ -168,7 +213,7 @@ class Sweep:
         if self._answers:
             open_ = ~self._answered.get(index)
             index, position = index[open_], position[open_]
-        if self.pass_no > TRIES_LEAST and len(index):
+        if self.pass_no > max(TRIES_LEAST, self._depth_least) and len(index):
             worth = self.loss.depth(self._host_of(index)) >= self.pass_no
             index, position = index[worth], position[worth]
         if not len(index):
@@ -181,8 +226,46 @@ class Sweep:
     def _next_pass(self, now: int) -> bool:
         if self._cursor < self._total:
             return False
+        if self._audit is not None:
+            return self._end_audit(now)
         if self.pass_no >= self.tries_allowed:
+            if self._audits:
+                return self._begin_audit()
             self.done = self._overdue(self._logs[-1], now) >= self._total
+            return False
+        self._logs.append(SentLog())
+        self._cursor = 0
+        return self._load(now)
+
+    def _begin_audit(self) -> bool:
+        """Ask sentinels and some silent probes once more, right behind the last pass."""
+        count = min(self._total, recall.PLACES_MAX)
+        position = np.arange(count, dtype=np.int64) * self._total // count
+        index = self._order.forward(position * self._shard.count + (self._shard.number - 1))
+        answered = self._answered.get(index)
+        silent, sentinels = recall.choose(answered, answered & ~np.isin(index, self._soft))
+        self._audit = Audit(
+            min(self.pass_no + 1, TRIES_MAX), np.sort(index[silent]), np.sort(index[sentinels]),
+        )
+        self._logs.append(SentLog())
+        chosen = np.sort(np.concatenate([silent, sentinels]))
+        self._chunk = (index[chosen], position[chosen], 0)
+        return len(chosen) > 0
+
+    def _end_audit(self, now: int) -> bool:
+        """Be done with the audit when it is overdue; False unless there is more to ask."""
+        if self._overdue(self._logs[-1], now) < self._total:
+            return False
+        short = self._recall_least and not self._estimate().met(
+            self._answers, self._recall_least)
+        if not short or self.pass_no >= self.tries_max:
+            self.done = True
+            return False
+        # The audit's try has left: the next pass takes the next number, so that logs stay in order.
+        self._audit = None
+        self._depth_least = min(self.pass_no + 1, self.tries_max)
+        if self.pass_no >= self._depth_least:
+            self.done = True
             return False
         self._logs.append(SentLog())
         self._cursor = 0
@@ -212,7 +295,9 @@ class Sweep:
         ):
             return self.pace.ready_at(now)
         wait = self.round_trip.wait_ns
-        if self._cursor < self._total:
+        if self._audit is not None:
+            left = self._logs[-1].last()
+        elif self._cursor < self._total:
             left = self._logs[-2].next_after(now - wait)
         elif self.pass_no < self.tries_allowed:
             left = self._logs[-1].next_after(now - wait)
@@ -227,6 +312,8 @@ class Sweep:
         if not len(answers):
             return answers, np.empty(0, np.int64)
         answers = answers.take(self.ours(answers.index))
+        if self._audit is not None:
+            self._audit.hear(answers, self._answered)
         # A firm answer goes before a soft one for the same probe in the same batch.
         _, first = np.unique(answers.index * 2 + answers.soft, return_index=True)
         answers = answers.take(first)
