@@ -86,7 +86,8 @@ def send(interface: str, rate: int, seconds: float) -> int:
 def measure(reader: Reader, rate: int, seconds: float) -> str:
     """Return one row of the table."""
     here, there = multiprocessing.Pipe()
-    process = multiprocessing.Process(target=reading, args=(reader, "vb", 2.5 * seconds + 0.5, there))
+    process = multiprocessing.Process(
+        target=reading, args=(reader, "vb", 2.5 * seconds + 0.5, there))
     process.start()
     here.recv()
     began = time.monotonic()
