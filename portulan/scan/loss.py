@@ -73,9 +73,9 @@ class Loss:
 
     def _note_deepest(self, group: NDArray[np.int64], try_no: NDArray[np.int64]) -> None:
         """Count each group's answers to its deepest answered try."""
-        before = self._deepest[0].copy()
+        before = self._deepest[0, group]
         np.maximum.at(self._deepest[0], group, try_no)
-        self._deepest[1, self._deepest[0] > before] = 0
+        self._deepest[1, group[self._deepest[0, group] > before]] = 0
         at = try_no == self._deepest[0, group]
         np.add.at(self._deepest[1], group[at], 1)
 

@@ -43,3 +43,11 @@ def test_many_hosts_share_estimates_of_bounded_number():
     loss = learned(1 << 20, ((1 << 20) - 1, 2, 1))
     assert len(loss._tries) == GROUPS_MAX
     assert loss.depth(np.array([0, (1 << 20) - 1])).tolist() == [2, 3]
+
+
+def test_answers_to_the_last_try_of_their_host_are_counted():
+    loss = learned(2, (0, 1, 50), (0, 2, 3), (1, 1, 40))
+    assert loss.at_the_end(passes=2) == 3
+    loss.learn(np.array([0, 0]), np.array([3, 3], np.uint8))
+    assert loss.at_the_end(passes=3) == 2
+    assert loss.by_try[:5].tolist() == [0, 90, 3, 2, 0]
