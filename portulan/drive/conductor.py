@@ -124,7 +124,8 @@ class Conductor:
         sweep = Sweep(
             space.size, seed=seed, shard=shard, rate_pps=aim.rate_pps, retries=aim.retries,
             round_trip=self._round_trip(), hosts=space.host_count, host_of=space.host_of,
-            audit=name == SCAN and self.plan.method != "connect",
+            # Limits on ICMP errors are no loss, and most of a UDP scan's answers are such errors.
+            audit=name == SCAN and self.plan.method not in ("connect", "udp"),
             recall_least=aim.request.recall if name == SCAN else 0.0,
         )
         return Phase(name, fingerprint(space, seed, shard)), sweep

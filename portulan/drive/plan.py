@@ -133,7 +133,7 @@ def make_plan(aim: Aim, ways: Ways, rights: Rights) -> Plan:
     if len(ways.unreached) > UNREACHED_SHOWN:
         notes.append(f"{len(ways.unreached) - UNREACHED_SHOWN} more ranges left out")
     method, why = _method(aim.request, ways, rights)
-    if aim.request.recall and method in ("connect", "ping"):
+    if aim.request.recall and method in ("connect", "ping", "udp"):
         raise UsageError(f"no estimate of what a {method} scan misses", where="--recall",
                          hint="leave it out, or scan by packets (-sS)")
     return Plan(aim, method, why, ways, rights, tuple(notes))

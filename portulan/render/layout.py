@@ -128,7 +128,7 @@ def _foot(found: Findings) -> Iterator[Line]:
         rate = f", {end.sent / end.elapsed_s:,.0f} packets/s" if end.elapsed_s > 0 else ""
         yield [(wording.packets(found) + rate, "drop" if end.drops else "dim")]
     if lost := wording.missed(found):
-        yield [(f"open ports probably missed: {lost}", "dim")]
+        yield [(f"answering ports probably missed: {lost}", "dim")]
     if not found.complete:
         yield [(_safe(wording.outcome(found)), "warning")]
 
