@@ -164,7 +164,7 @@ class Sweep:
     def mark(self, now: int) -> Mark:
         """Return where to take up again if we were killed now."""
         horizon = now - self.round_trip.wait_ns
-        # An audit is asked anew by whoever takes up a sweep at the end of its last pass.
+        # An audit's probes are not passes: whoever takes up the sweep stands at the last one's end.
         for number, log in enumerate(self._logs[: -1 if self._audit else None]):
             overdue = max(log.overdue_until(horizon), 0 if number else self._resumed_at)
             if overdue < self._total:
@@ -181,6 +181,10 @@ class Sweep:
         self._deepen(answers)
         self._pass_base = min(mark.pass_no, self.tries_max)
         self._cursor = self._resumed_at = mark.position
+        if mark.position >= self._total and not self._recall_least:
+            # Perhaps killed in its audit: asking that anew after every kill would cost more than
+            # the estimate is worth.
+            self._audits = False
         self.done = self.done or self._answers >= self._total
 
     # -- asking ----------------------------------------------------------------------------
