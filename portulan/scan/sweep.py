@@ -181,10 +181,8 @@ class Sweep:
         self._deepen(answers)
         self._pass_base = min(mark.pass_no, self.tries_max)
         self._cursor = self._resumed_at = mark.position
-        if mark.position >= self._total and not self._recall_least:
-            # Perhaps killed in its audit: asking that anew after every kill would cost more than
-            # the estimate is worth.
-            self._audits = False
+        # Asking the audit anew after every kill would cost more than its estimate is worth.
+        self._audits = self._recall_least > 0
         self.done = self.done or self._answers >= self._total
 
     # -- asking ----------------------------------------------------------------------------
