@@ -137,7 +137,7 @@ def test_user_header_gets_everything():
             Vxlan()
     finally:
         from portulan.wire import header
-        from portulan.wire.vxlan import VXLAN as Ours
+        from portulan.wire.vxlan import VXLAN as Ours  # noqa: N811
 
         header._HEADERS["vxlan"] = Ours
         header.BY_PROTOCOL.pop(253)
