@@ -35,7 +35,9 @@ def discover(
     """
     from portulan import api
     from portulan.api.running import Scan
-    from portulan.cli.scan import Options, Stop, write_output
+    from portulan.cli.scan import Stop
+    from portulan.cli.scan_files import write_output
+    from portulan.cli.scan_options import Options
     from portulan.drive.discovering import Discovering
     from portulan.errors import UsageError
     from portulan.render.hosts import host_lines

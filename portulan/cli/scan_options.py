@@ -1,0 +1,180 @@
+"""The flags of `portulan scan`: one declaration each, which is also the field that holds it.
+
+A new flag is one `flag(...)` line in `Options`, what it may not be said with in `check`, and its
+place in what `request` returns.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import rich_click as click
+
+from portulan.cli.scan_files import check_output, read_scope, read_words
+from portulan.errors import UsageError
+
+if TYPE_CHECKING:
+    from portulan.drive.request import Method, Request
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+#: nmap's letters behind `-s`.
+METHODS: Final[dict[str, Method]] = {
+    "S": "syn", "T": "connect", "n": "ping", "A": "ack", "W": "window", "F": "fin", "N": "null",
+    "X": "xmas", "U": "udp",
+}
+#: What help puts the flags under.
+WHOM, HOW, PACE, SHOW = "Whom to ask", "What to ask", "How fast and how long", "What is shown"
+
+
+def flag(*names: str, help: str, panel: str, default: Any = "", **words: Any) -> Any:  # noqa: ANN401
+    """Declare a field that a flag sets; `words` are click's."""
+    return field(default=default, metadata={
+        "names": names, "help": help, "panel": panel, "default": default, **words,
+    })
+
+
+def flags(options: type) -> Callable[[Command], Command]:
+    """Return a decorator that gives a command every flag declared in `options`."""
+    def decorate(command: Command) -> Command:
+        for each in reversed(fields(options)):
+            words = dict(each.metadata)
+            if words:
+                names = words.pop("names")
+                command = click.option(*names, each.name, **words)(command)
+        return command
+
+    return decorate
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """The command line as typed."""
+
+    targets: tuple[str, ...] = ()
+    lists: tuple[str, ...] = flag(
+        "-iL", multiple=True, metavar="FILE|-", default=(), panel=WHOM,
+        help="Read targets from a file.")
+    exclude: tuple[str, ...] = flag(
+        "--exclude", multiple=True, metavar="TARGET", default=(), panel=WHOM,
+        help="Leave these out; always wins.")
+    exclude_files: tuple[str, ...] = flag(
+        "--exclude-file", multiple=True, metavar="FILE", default=(), panel=WHOM,
+        help="Leave out what the file names.")
+    scope: str = flag(
+        "--scope", metavar="FILE", panel=WHOM,
+        help="Lines `allow NET` and `deny NET`: nothing else may be asked.")
+    ip4: bool = flag("-4", is_flag=True, default=False, panel=WHOM, help="IPv4 only.")
+    ip6: bool = flag("-6", is_flag=True, default=False, panel=WHOM, help="IPv6 only.")
+    interface: str = flag("-e", metavar="IFACE", panel=WHOM, help="Use this interface.")
+    yes: bool = flag("-y", "--yes", is_flag=True, default=False, panel=WHOM,
+                     help="Yes, more than 65,536 public addresses.")
+
+    ports: str = flag("-p", metavar="PORTS", panel=HOW,
+                      help="Ports: 22,80,1-1024,http*, or - for all.")
+    top_ports: int | None = flag(
+        "--top-ports", type=click.IntRange(1), metavar="N", default=None, panel=HOW,
+        help="The N most common ports. [default: 1000]")
+    kind: str = flag(
+        "-s", metavar="S|T|U|A|W|F|N|X|n", panel=HOW,
+        help="-sS SYN scan, -sT connect scan, -sU UDP, -sA ACK, -sW Window, -sF FIN, "
+             "-sN NULL, -sX Xmas, -sn hosts only. [default: the best allowed]")
+    ping: str | None = flag(
+        "-P", type=click.Choice(["n"]), metavar="n", default=None, panel=HOW,
+        help="-Pn: take every host for up, don't ask first.")
+    no_reverse: bool = flag(
+        "-n", is_flag=True, default=False, panel=HOW,
+        help="Never ask DNS about hosts (no scan does yet; names you type are looked up).")
+    contact: str = flag("--contact", metavar="TEXT", panel=HOW,
+                        help="Who to ask about this scan; travels in echo requests.")
+
+    timing: int = flag("-T", type=click.IntRange(0, 5), metavar="0-5", default=3, panel=PACE,
+                       help="Patience: 0 paranoid ... 3 normal ... 5 insane.")
+    max_rate: float | None = flag(
+        "--max-rate", type=float, metavar="PPS", default=None, panel=PACE,
+        help="Packets a second, 0 for no cap. [default: 10000; 1000 if a target is public]")
+    retries: int | None = flag(
+        "--retries", type=int, metavar="N", default=None, panel=PACE,
+        help="How often a silent port may be asked again. [default: 10]")
+    recall: float | None = flag(
+        "--recall", type=float, metavar="SHARE", default=None, panel=PACE,
+        help="Ask on until this share of all answers is found, as 0.999, or tries run out.")
+    seed: int | None = flag(
+        "--seed", type=click.IntRange(0, 2**63 - 1), metavar="N", default=None, panel=PACE,
+        help="Order of probing; the same seed gives the same order.")
+    shard: str = flag("--shard", metavar="I/N", panel=PACE, help="Do the I-th of N equal parts.")
+    resume: str = flag("--resume", metavar="ID", panel=PACE,
+                       help="Take up a scan that was cut off.")
+
+    plan_only: bool = flag("--plan", is_flag=True, default=False, panel=SHOW,
+                           help="Say what would be done, and stop.")
+    dry_run: bool = flag("--dry-run", is_flag=True, default=False, panel=SHOW,
+                         help="Print the probes instead of sending them.")
+    as_json: bool = flag("--json", is_flag=True, default=False, panel=SHOW,
+                         help="Events as JSON Lines on stdout.")
+    every_state: bool = flag("--all", is_flag=True, default=False, panel=SHOW,
+                             help="List every port, not only open ones.")
+    only_open: bool = flag("--open", is_flag=True, default=False, panel=SHOW,
+                           help="Show open ports only.")
+    outputs: tuple[str, ...] = flag(
+        "-o", multiple=True, metavar="FILE", default=(), panel=SHOW,
+        help="Also write a file; the suffix says how: "
+             ".jsonl .xml .csv .md .html .txt .parquet .pcapng")
+    no_keep: bool = flag("--no-keep", is_flag=True, default=False, panel=SHOW,
+                         help="Keep no chart.")
+
+    def check(self) -> None:
+        """Raise `UsageError` for what does not go together, before anything is sent."""
+        if self.kind and self.kind not in METHODS:
+            known = ", ".join(f"-s{letter}" for letter in METHODS)
+            raise UsageError("no such scan", text=f"-s{self.kind}", hint=f"there are {known}")
+        if self.ports and self.top_ports:
+            raise UsageError("-p and --top-ports say two things", hint="give one of them")
+        if self.ip4 and self.ip6:
+            raise UsageError("-4 and -6 leave nothing", hint="give one of them")
+        if self.kind == "n" and self.ping:
+            raise UsageError("-sn asks who is up, -Pn says not to ask", hint="give one of them")
+        if self.resume:
+            self._check_resume()
+        for output in self.outputs:
+            check_output(output, kept=not self.no_keep)
+
+    def _check_resume(self) -> None:
+        """Refuse what the kept plan says already: it would be ignored."""
+        again = Options(resume=self.resume)
+        for each in fields(self):
+            if each.name in SHOWING or getattr(self, each.name) == getattr(again, each.name):
+                continue
+            name = each.name.replace("_", "-")
+            raise UsageError(f"a resumed scan keeps to its plan, {name} included",
+                             where="--resume", hint="leave it out")
+
+    def request(self) -> Request:
+        """Return what is asked for, files read."""
+        from portulan import api
+        from portulan.drive.request import Request
+
+        targets = [(text, "target") for text in self.targets]
+        for name in self.lists:
+            targets += read_words(name, "-iL")
+        exclude = [(word, "--exclude") for text in self.exclude for word in text.split(",")]
+        for name in self.exclude_files:
+            exclude += read_words(name, "--exclude-file")
+        return Request(
+            targets=targets, exclude=exclude, ports=self.ports, top_ports=self.top_ports or 0,
+            method=METHODS[self.kind] if self.kind else "auto", discover=self.ping is None,
+            family=4 if self.ip4 else 6 if self.ip6 else 0, interface=self.interface,
+            max_rate=self.max_rate, retries=self.retries, timing=self.timing,
+            recall=self.recall or 0.0,
+            seed=api.new_seed() if self.seed is None else self.seed, shard=self.shard,
+            every_state=self.every_state, scope=read_scope(self.scope),
+            scope_where=self.scope, confirmed=self.yes, contact=self.contact,
+            argv=["portulan", *sys.argv[1:]],
+        )
+
+
+#: Fields that say how to show a scan, not what it does: they go with `--resume`.
+SHOWING: Final = frozenset({"resume", "as_json", "only_open", "outputs", "no_reverse"})

@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+from dataclasses import fields
+
+import pytest
+
+from portulan.cli.scan import scan
+from portulan.cli.scan_options import METHODS, SHOWING, Options
+from portulan.errors import UsageError
+
+
+def test_every_flag_is_a_field_and_every_field_a_flag():
+    words = {each.name for each in scan.params}
+    assert words == {each.name for each in fields(Options)}
+
+
+def test_what_click_takes_for_left_out_is_what_the_fields_take():
+    with scan.make_context("scan", ["127.0.0.1"]) as context:
+        assert Options(**context.params) == Options(targets=("127.0.0.1",))
+
+
+def test_what_goes_with_resume_is_named_as_the_fields_are():
+    assert {each.name for each in fields(Options)} > SHOWING
+
+
+@pytest.mark.parametrize("letter", METHODS)
+def test_letter_given_becomes_its_method(letter):
+    assert Options(targets=("127.0.0.1",), kind=letter).request().method == METHODS[letter]
+
+
+def test_flags_of_one_family_become_the_family():
+    assert [Options(targets=("x",), **words).request().family for words in (
+        {}, {"ip4": True}, {"ip6": True})] == [0, 4, 6]
+
+
+def test_plan_of_a_resumed_scan_is_kept_to():
+    Options(resume="x", as_json=True).check()
+    with pytest.raises(UsageError, match="max-rate included"):
+        Options(resume="x", max_rate=5.0).check()
