@@ -15,16 +15,16 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from .api import capture, merge, open_chart, read, scan, scan_events
-    from .api.sending import send, send_recv
+    from .api.sending import replay, send, send_recv
     from .api.streams import dial, listen, relay
     from .store.chart import Chart
 
 __all__ = [
     "Chart", "__version__", "capture", "dial", "listen", "merge", "open_chart", "read", "relay",
-    "scan", "scan_events", "send", "send_recv",
+    "replay", "scan", "scan_events", "send", "send_recv",
 ]
 _STREAMS = ("dial", "listen", "relay")
-_SENDING = ("send", "send_recv")
+_SENDING = ("replay", "send", "send_recv")
 
 
 class _Package(ModuleType):

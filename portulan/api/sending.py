@@ -7,11 +7,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from portulan.drive.capture import Capture
+from portulan.drive.replaying import FileTime, Rate, Replay, Replayed
 from portulan.drive.sending import RATE_PPS, Exchange, Pair, emit, exchange
+from portulan.errors import UsageError
 from portulan.wire.craft_text import parse_packet
 from portulan.wire.header import Header, Packet
 
-__all__ = ["Exchange", "Pair", "send", "send_recv"]
+__all__ = ["Exchange", "Pair", "Replayed", "replay", "send", "send_recv"]
 
 
 def send(
@@ -39,3 +44,20 @@ def send_recv(
     made = parse_packet(packet) if isinstance(packet, str) else packet
     return exchange(made, interface=interface, rate_pps=rate_pps, retries=retries,
                     timeout_ns=round(timeout_s * 1e9))
+
+
+def replay(
+    capture: Capture | str | Path, *, interface: str, rate_pps: int | None = None,
+    speed: float = 1.0, loops: int = 1,
+) -> Replayed:
+    """Send the packets of a capture on an interface, as far apart as they were.
+
+    `speed` divides the file's gaps; with `rate_pps` packets leave evenly instead, 0 is as fast as
+    it goes. Raises `UsageError` for an interface that is missing or carries other frames than the
+    capture has, `PrivilegeError` without CAP_NET_RAW.
+    """
+    if rate_pps is not None and speed != 1.0:
+        raise UsageError("a rate does not look at the file's times", where="speed")
+    source = capture if isinstance(capture, Capture) else Capture(capture)
+    pace = FileTime(speed) if rate_pps is None else Rate(rate_pps)
+    return Replay(source, interface, pace=pace, loops=loops).run()

@@ -36,6 +36,7 @@ VERBS: Final = {
     "charts": "List, show and remove kept results.",
     "relay": "Connect whoever connects here to somewhere else: TCP, UDP, Unix, TLS.",
     "send": "Send packets written as text; wait for the replies and show them.",
+    "replay": "Send a capture file's packets again, in its time or at a rate.",
     "filter": "Check a packet filter; print its BPF program.",
     "info": "Show this machine's network and rights; explain an address or a port.",
     "serve": "Serve a folder over HTTP, or show every request that comes.",

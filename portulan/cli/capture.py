@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
-import signal
 import sys
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import rich_click as click
 
 from portulan.cli.packet_lines import put, shown
+from portulan.cli.stopping import stopped_by_signals
 from portulan.errors import UsageError, printable
 
 if TYPE_CHECKING:
@@ -64,7 +62,7 @@ def capture(
     files, portion = _ring(ring, out)
     live = LiveCapture(
         interface, filter=text, count=count, duration_s=duration, promiscuous=not quiet_card)
-    with live, _stopped_by_signals(live):
+    with live, stopped_by_signals(live.stop):
         if out:
             live.keep(sys.stdout.buffer if out == "-" else out, portion=portion, files=files)
         click.echo(f"listening on {interface}, {_link(live)}", err=True)
@@ -117,18 +115,3 @@ def _ring(text: str | None, out: str | None) -> tuple[int, Portion | None]:
     if not found or not 0 < int(found[1]) <= RING_MAX:
         raise UsageError("not a ring", text=text, where="--ring", hint="10x100MB, 24x3600s")
     return int(found[1]), parse_portion(found[2], where="--ring")
-
-
-@contextlib.contextmanager
-def _stopped_by_signals(live: LiveCapture) -> Iterator[None]:
-    """Let SIGINT and SIGTERM end the capture; a second one ends the program."""
-    def handle(number: int, _frame: object) -> None:
-        live.stop()
-        signal.signal(number, before[signal.Signals(number)])
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, old in before.items():
-            signal.signal(number, old)

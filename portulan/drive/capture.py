@@ -73,7 +73,7 @@ class Capture:
         self._steps: tuple[Callable[[], Step], ...] = ()
         self._unread: list[PcapReader | PcapngReader] = []
         """A stream not read yet, shared with the captures made of this one."""
-        if self._again:
+        if self.rereadable:
             reader.close()
         else:
             self._unread.append(reader)
@@ -120,12 +120,12 @@ class Capture:
                             blocks=rest)
 
     @property
-    def _again(self) -> bool:
-        """Whether the file can be opened again."""
+    def rereadable(self) -> bool:
+        """Whether the packets can be read more than once."""
         return isinstance(self._origin, str | os.PathLike) and self._origin != "-"
 
     def _reopen(self) -> PcapReader | PcapngReader:
-        if not self._again:
+        if not self.rereadable:
             raise UsageError("a stream can be read only once", where="capture",
                              hint="save it to a file first")
         return open_capture(self._origin)
@@ -154,7 +154,7 @@ class Capture:
             yield from batch.packets()
 
     def __len__(self) -> int:
-        if not self._again:  # `list(capture)` asks, and would get what is left: nothing
+        if not self.rereadable:  # `list(capture)` asks, and would get what is left: nothing
             raise TypeError("a stream has no length: count its packets as they are read")
         if self._count is None:
             self._count = sum(map(len, self.frames()))
@@ -265,7 +265,7 @@ class Capture:
 
     def _check_target(self, target: Path) -> None:
         origin = self._origin
-        if not isinstance(origin, str | os.PathLike) or not self._again or not target.exists():
+        if not isinstance(origin, str | os.PathLike) or not self.rereadable or not target.exists():
             return
         if target.samefile(origin):
             raise UsageError("would overwrite the capture that is read", where=str(target))

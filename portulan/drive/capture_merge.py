@@ -73,8 +73,9 @@ class Merged(Capture):
         self.lost = {}
 
     @property
-    def _again(self) -> bool:
-        return all(each._again for each in self._captures)
+    def rereadable(self) -> bool:
+        """Whether all files can be read again."""
+        return all(each.rereadable for each in self._captures)
 
     def _check_target(self, target: Path) -> None:
         for each in self._captures:

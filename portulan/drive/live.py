@@ -152,7 +152,8 @@ class LiveCapture(Capture):
         return f"<capture on {self._interface}>"
 
     @property
-    def _again(self) -> bool:
+    def rereadable(self) -> bool:
+        """Never: packets pass once."""
         return False
 
     def _read(self) -> Iterator[Batch]:
