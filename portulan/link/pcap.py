@@ -28,6 +28,7 @@ from portulan.wire.frames import Frames
 from .capture_records import equal_lengths, gather, records_at, scatter
 from .capture_sink import CaptureSink, SinkWriter, Target
 from .capture_source import Origin, Window
+from .record_walk import Mark, Shape, walk
 
 MICROSECONDS, NANOSECONDS = 0xA1B2C3D4, 0xA1B23C4D
 FOREIGN = {
@@ -121,7 +122,8 @@ class PcapReader:
     def _batch(self) -> Frames:
         """Return the whole packets that are in the window; none if it ends within the first."""
         data = self._window.view
-        start = _walk(data, self._order)
+        shape = Shape(self._order, RECORD_BYTES, length_at=8, extra=RECORD_BYTES)
+        start = walk(data, shape, _mark(data, self._order))
         columns = records_at(data, start, RECORD_BYTES).view(self._order + "u4")
         seconds, fraction, length, wire = columns.reshape(-1, 4).T.astype(np.int64)
         end = start + RECORD_BYTES + length
@@ -226,17 +228,12 @@ def not_a_capture(head: bytes, name: str) -> UsageError:
     )
 
 
-def _walk(data: NDArray[np.uint8], order: str) -> NDArray[np.int64]:
-    """Return where each record begins whose header is in `data`; its end may lie beyond."""
-    # The one loop over packets: each record's place hangs on the length of the one before.
-    view, unpack = data.data, struct.Struct(order + "I").unpack_from
-    at, limit = 8, len(data) - 7
-    found: list[int] = []
-    append = found.append
-    while at < limit:
-        append(at)
-        at += unpack(view, at)[0] + RECORD_BYTES
-    return np.array(found, np.int64) - 8
+def _mark(data: NDArray[np.uint8], order: str) -> Mark | None:
+    """Return what the first record and those of the same day have in common."""
+    high, low, size = (3, 2, 11) if order == "<" else (0, 1, 8)
+    if len(data) < RECORD_BYTES or not (data[high] or data[low]):  # like the zeros of any packet
+        return None
+    return Mark({high: int(data[high]), low: int(data[low]), size: 0})
 
 
 def _records(frames: Frames, unit_ns: int) -> NDArray[np.uint8]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -40,6 +39,7 @@ from .pcapng_packets import (
     packet_columns,
     packet_notes,
 )
+from .record_walk import Mark, Shape, walk
 
 BLOCK_MAX = 16 << 20
 """Bytes of one block: what Wireshark allows. More is damage: no packet or secret is so long."""
@@ -48,6 +48,9 @@ INTERFACES_MAX = 65_536
 KEPT_MAX = 16 << 20
 """Bytes of comments, names, counts, secrets and unknown blocks that are kept in memory."""
 _BODY_MIN: dict[int, int] = {BlockType.SECTION: 16, BlockType.INTERFACE: 8}
+_MARKS = {"<": Mark({0: BlockType.ENHANCED_PACKET, 1: 0, 2: 0, 3: 0, 7: 0}, align=4),
+          ">": Mark({3: BlockType.ENHANCED_PACKET, 0: 0, 1: 0, 2: 0, 4: 0}, align=4)}
+"""A packet's type, and a length below 16 MiB."""
 OBJECT_BYTES = 200
 """What Python needs around a kept value, so that many empty ones count as well."""
 
@@ -135,16 +138,16 @@ class PcapngReader:
     def _read(self) -> Iterator[PcapngFrames]:
         while True:
             data = self._window.view
-            walk = walk_blocks(data, self._order)
-            yield from self._blocks(data, walk.blocks)
+            walked = walk_blocks(data, self._order)
+            yield from self._blocks(data, walked.blocks)
             if self.damage is not None:
                 return
-            self._window.skip(walk.used)
+            self._window.skip(walked.used)
             self.sound_bytes = self._window.position
-            if walk.turns:
+            if walked.turns:
                 self._order = ">" if self._order == "<" else "<"
-            elif walk.fault:
-                self._damaged(0, walk.fault)
+            elif walked.fault:
+                self._damaged(0, walked.fault)
                 return
             elif not self._window.more():
                 self._end()
@@ -313,7 +316,8 @@ class Walk:
 
 def walk_blocks(data: NDArray[np.uint8], order: Order) -> Walk:
     """Find the whole blocks in `data`, up to a change of byte order or the first damage."""
-    at = _block_starts(data, order)
+    # By their lengths alone: they are judged as columns. One of length 0 must not hold us for ever.
+    at = walk(data, Shape(order, header=8, length_at=4, least=12), _MARKS[order])
     kind, size = records_at(data, at, 8).view(order + "u4").reshape(-1, 2).T.astype(np.int64)
     sane = (size >= 12) & (size % 4 == 0) & (size <= BLOCK_MAX)
     count = _prefix(sane & (at + size <= len(data)))
@@ -332,20 +336,6 @@ def walk_blocks(data: NDArray[np.uint8], order: Order) -> Walk:
             break
     blocks = BlockColumns(at[:count], kind[:count], size[:count])
     return Walk(blocks, int(blocks.size.sum()), fault, turns)
-
-
-def _block_starts(data: NDArray[np.uint8], order: Order) -> NDArray[np.int64]:
-    """Return where blocks begin, by their lengths alone: they are judged as columns later."""
-    view, unpack = data.data, struct.Struct(order + "I").unpack_from
-    at, limit = 4, len(data) - 3
-    found: list[int] = []
-    append = found.append
-    for _ in range(len(data) // 12 + 1):  # a block of length 0 must not hold us for ever
-        if at >= limit:
-            break
-        append(at)
-        at += unpack(view, at)[0]
-    return np.array(found, np.int64) - 4
 
 
 def _fault(size: int, there: int) -> str:

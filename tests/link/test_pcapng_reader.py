@@ -191,13 +191,13 @@ def test_file_of_many_windows_counts_every_packet():
 def test_hostile_file_of_small_blocks_is_walked_once(monkeypatch, unit):
     walked = []
 
-    def counted(data, order):
-        found = walk(data, order)
+    def counted(data, shape, mark):
+        found = walk(data, shape, mark)
         walked.append(len(found))
         return found
 
-    walk = pcapng_reader._block_starts
-    monkeypatch.setattr(pcapng_reader, "_block_starts", counted)
+    walk = pcapng_reader.walk
+    monkeypatch.setattr(pcapng_reader, "walk", counted)
     data = section() + interface() + interface(link_type=101) + unit * 2000
     read(data)
     assert sum(walked) <= len(data) // 12 + 5
