@@ -82,6 +82,9 @@ class Options:
         "-s", metavar="S|T|U|A|W|F|N|X|n", panel=HOW,
         help="-sS SYN scan, -sT connect scan, -sU UDP, -sA ACK, -sW Window, -sF FIN, "
              "-sN NULL, -sX Xmas, -sn hosts only. [default: the best allowed]")
+    scan_flags: str = flag(
+        "--scanflags", metavar="FLAGS", panel=HOW,
+        help="TCP flags of your own, as SYNFIN or 0x03; -s says how to read the answers.")
     ping: str | None = flag(
         "-P", type=click.Choice(["n"]), metavar="n", default=None, panel=HOW,
         help="-Pn: take every host for up, don't ask first.")
@@ -156,6 +159,7 @@ class Options:
         """Return what is asked for, files read."""
         from portulan import api
         from portulan.drive.request import Request
+        from portulan.scan.flags import parse_flags
 
         targets = [(text, "target") for text in self.targets]
         for name in self.lists:
@@ -165,7 +169,9 @@ class Options:
             exclude += read_words(name, "--exclude-file")
         return Request(
             targets=targets, exclude=exclude, ports=self.ports, top_ports=self.top_ports or 0,
-            method=METHODS[self.kind] if self.kind else "auto", discover=self.ping is None,
+            method=METHODS[self.kind] if self.kind else "auto",
+            tcp_flags=parse_flags(self.scan_flags) if self.scan_flags else None,
+            discover=self.ping is None,
             family=4 if self.ip4 else 6 if self.ip6 else 0, interface=self.interface,
             max_rate=self.max_rate, retries=self.retries, timing=self.timing,
             recall=self.recall or 0.0,

@@ -11,10 +11,10 @@ from portulan.drive.controls import Controls
 from portulan.drive.discovery import Discovery
 from portulan.drive.findings import Evidence
 from portulan.drive.packets import Report
-from portulan.drive.plan import CONTROLLED, Plan
+from portulan.drive.plan import Plan, controlled
 from portulan.drive.step import Memory, Step
 from portulan.record import SCHEMA, AnyEvent, End, EndReason, Host, Missed, Note, Run
-from portulan.scan.flags import MANNERS, FlagKind
+from portulan.scan.flags import FlagKind, manner_of
 from portulan.scan.kind import Kind
 from portulan.scan.sweep import Sweep
 from portulan.scan.syn import SynKind
@@ -138,7 +138,7 @@ class Job:
         conductor.recall_hosts(findings)
         yield from conductor.run(Course(sweep, findings, make, phase))
         self._tally.missed = _missed(sweep)
-        if self._plan.method in CONTROLLED and aim.shard.count == 1 and not self.stopped:
+        if controlled(self._plan) and not self.stopped:
             yield from Controls(conductor, findings, None if connect else self._kind).steps()
         asked = sweep.ours if aim.shard.count > 1 else None
         for events in findings.rest(asked=asked, stopped=self.stopped):
@@ -149,7 +149,7 @@ class Job:
             self._conductor.paths(space), self._conductor.key, self._conductor.sport)
         if self._plan.method == "udp":
             return UdpKind(space, paths, key=key, sport=sport)
-        manner = MANNERS.get(self._plan.method)
+        manner = manner_of(self._plan.method, self._plan.aim.request.tcp_flags)
         if manner is None:
             return SynKind(space, paths, key=key, sport=sport)
         return FlagKind(space, paths, key=key, sport=sport, manner=manner)

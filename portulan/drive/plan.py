@@ -20,6 +20,7 @@ from portulan.drive.request import (
 from portulan.drive.ways import Ways
 from portulan.errors import PrivilegeError, UsageError
 from portulan.link.rights import Rights, grant
+from portulan.scan.flags import MANNERS
 from portulan.scan.pace import TIMING
 from portulan.target.classify import UNASKABLE, classify_ranges, kinds
 from portulan.target.hosts import Word
@@ -29,6 +30,7 @@ from portulan.target.ranges import Range, address_count
 from portulan.target.scope import ScopeRules
 from portulan.target.space import Space
 from portulan.target.targets import Resolve, Targets, parse_targets
+from portulan.wire.tcp import TcpFlags
 
 
 class ScopeNeeded(UsageError):  # noqa: N818 - says what is needed, as UsageErrors do
@@ -129,6 +131,8 @@ def make_plan(aim: Aim, ways: Ways, rights: Rights) -> Plan:
             "cannot be reached", text=str(first.range), where="target",
             hint=first.reason or "see `portulan info`",
         )
+    if (aim.request.tcp_flags or 0) & TcpFlags.RST:
+        notes.append("no TCP answers a reset: probes with RST will look like lost ones")
     notes += [f"{each.range} left out: {each.reason}" for each in ways.unreached[:UNREACHED_SHOWN]]
     if len(ways.unreached) > UNREACHED_SHOWN:
         notes.append(f"{len(ways.unreached) - UNREACHED_SHOWN} more ranges left out")
@@ -159,8 +163,14 @@ def describe(plan: Plan, space: Space) -> dict[str, object]:
     }
 
 
+def controlled(plan: Plan) -> bool:
+    """Tell whether hosts where much is open are looked at more closely afterwards."""
+    plain = plan.method in CONTROLLED and plan.aim.request.tcp_flags is None
+    return plain and plan.aim.shard.count == 1
+
+
 def _controls(plan: Plan) -> str:
-    if plan.method not in CONTROLLED or plan.aim.shard.count > 1:
+    if not controlled(plan):
         return "none"
     return (f"where many ports are open: {CONTROL_PORTS} random high ports, and at most "
             f"{PROVED_CONTROLS + PROVED_PORTS} connections with an empty line")
@@ -176,6 +186,9 @@ def _check_numbers(request: Request) -> None:
     if not 0 <= request.recall < 1:
         raise UsageError("no such recall", text=f"{request.recall:g}", where="--recall",
                          hint="a share below 1, as 0.999")
+    if request.tcp_flags is not None and request.method not in ("auto", "syn", *MANNERS):
+        raise UsageError(f"a {request.method} scan has no flags to choose", where="--scanflags",
+                         hint="leave it out, or scan by TCP packets (-sS, -sA, -sF, ...)")
     if request.timing not in TIMING:
         raise UsageError("no such timing", text=str(request.timing), where="-T", hint="0 to 5")
     if len(request.contact.encode()) > CONTACT_MAX_BYTES:
@@ -244,11 +257,14 @@ def _method(request: Request, ways: Ways, rights: Rights) -> tuple[str, str]:
         return "ping", _ping_why(ways, raw)
     if request.method == "connect":
         return "connect", "connect scan, as asked"
-    if request.method != "auto":
-        name = SCAN_NAME[request.method]
+    if request.method != "auto" or request.tcp_flags is not None:
+        method = "syn" if request.method == "auto" else request.method
+        name = SCAN_NAME[method]
         if not raw:
             raise PrivilegeError(f"a {name}", right="CAP_NET_RAW", grant=grant(rights))
-        return request.method, f"{name}, as asked"
+        flags = request.tcp_flags
+        shown = "" if flags is None else f" with flags {str(TcpFlags(flags)) or 'none'}"
+        return method, f"{name}{shown}, as asked"
     if raw:
         return "syn", "SYN scan: CAP_NET_RAW is there, so handshakes stay half open"
     return "connect", f"connect scan: no CAP_NET_RAW ({grant(rights)} would allow a SYN scan)"

@@ -32,6 +32,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """nmap's notation; empty: the top `top_ports`."""
     top_ports: int = 0
     method: Method = "auto"
+    tcp_flags: int | None = None
+    """Flags of one's own in TCP probes; answers are read in the manner of `method`."""
     discover: bool = True
     """Ask first who is up (False: `-Pn`)."""
     family: int = 0

@@ -160,3 +160,19 @@ def test_fingerprint_changes_exactly_when_the_order_or_the_probes_do():
     different = [of(count=5), of(ports=((6, 81),)), of(ports=((6, 80), (6, 81))), of(seed=2),
                  of(shard=Shard(1, 2)), of(shard=Shard(2, 2)), of(start=8)]
     assert len({same, *different}) == 8
+
+
+def test_flags_of_ones_own_mean_a_scan_by_packets_and_no_closer_look():
+    it = aim("10.0.0.1", tcp_flags=3)
+    plan = make_plan(it, ways_to(it), rights())
+    assert (plan.method, plan.why) == ("syn", "SYN scan with flags FS, as asked")
+    assert describe(plan, it.space())["controls"] == "none"
+    with pytest.raises(PrivilegeError):
+        make_plan(it, ways_to(it), rights(raw=False))
+    with pytest.raises(UsageError, match="--scanflags"):
+        aim("10.0.0.1", tcp_flags=3, method="udp")
+
+
+def test_probes_that_no_one_answers_are_noted():
+    it = aim("10.0.0.1", tcp_flags=4)
+    assert any("reset" in note for note in make_plan(it, ways_to(it), rights()).notes)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import xml.etree.ElementTree as Tree
+
 import pytest
 
-from tests.lab.fixtures import make_lab  # noqa: F401
+from tests.lab.fixtures import harbour, make_lab  # noqa: F401
 
 from .scanning import differences, scan, truth
 
@@ -32,3 +36,35 @@ def test_ports_look_as_rfc_9293_and_linux_have_it(make_lab, scenario):  # noqa: 
                   if state in looks and (scenario != "ipv6" or key[0] in V6)}
         assert wanted
         assert not differences(found.ports, wanted), method
+
+
+def nmaps(lab, *words, targets):
+    """What nmap says: (address, port) -> state, for every port it names."""
+    if not shutil.which("nmap"):
+        pytest.skip("nmap is not here: apt-get install nmap")
+    argv = ["nmap", "-n", "-Pn", "-T4", "-dd", "-oX", "-", *words, *targets]
+    process = lab.exec(
+        lab.scenario.scanner, argv, stdin=subprocess.DEVNULL, stdout=-1, stderr=-1, text=True)
+    with process:
+        out, err = process.communicate(timeout=100)
+    assert not process.returncode, err
+    return {
+        (host.find("address").get("addr"), int(port.get("portid"))): port.find("state").get("state")
+        for host in Tree.fromstring(out).iter("host") for port in host.iter("port")
+    }
+
+
+@pytest.mark.parametrize("words", [
+    ["--scanflags", "SYNPSH"], ["--scanflags", "SYNFIN"], ["-sF", "--scanflags", "PSH"],
+    ["-sA", "--scanflags", "0x12"],
+], ids=" ".join)
+def test_flags_of_ones_own_give_what_nmap_finds(harbour, words):  # noqa: F811
+    targets = ["10.77.0.10", "10.77.0.14"]
+    # Few ports: all hosts of a lab share one kernel, and what it allows of ICMP errors.
+    words = [*words, "-p", "1-20,22,80,443,8000"]
+    found = scan(harbour, "-Pn", *words, targets=" ".join(targets))
+    assert found.code == 0, found.stderr
+    wanted = nmaps(harbour, *words, targets=targets)
+    assert len(wanted) == 2 * 24
+    assert not differences(found.ports, wanted)
+    assert not differences(wanted, found.ports)
