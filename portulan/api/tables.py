@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -11,36 +10,37 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from portulan.api.words import Words
 from portulan.drive.capture import Batch, Capture
 from portulan.errors import UsageError
 from portulan.store.chart import Chart
 from portulan.store.sql import ABSENT, Source
-from portulan.store.tables import columns
+from portulan.store.tables import TABLES, columns
 from portulan.traffic.flows import FlowTable
-from portulan.wire.columns import dtype_of, numbered, text
+from portulan.wire.columns import Masked, decoder, dtype_of, numbered
 
 Columns = dict[str, NDArray[Any]]
 
 _PACKET: Final = {
-    "number": "frame.number", "time_ns": "frame.time_ns", "length": "frame.length",
-    "src": "ip.src", "dst": "ip.dst", "src6": "ip6.src", "dst6": "ip6.dst"}
-FIELDS: Final[Mapping[str, Mapping[str, str]]] = {
+    "number": ("frame.number",), "time_ns": ("frame.time_ns",), "length": ("frame.length",),
+    "src": ("ip.src", "ip6.src"), "dst": ("ip.dst", "ip6.dst")}
+FIELDS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
     "packets": {
-        **_PACKET, "ttl": "ip.ttl", "tcp_sport": "tcp.sport", "tcp_dport": "tcp.dport",
-        "tcp_flags": "tcp.flags", "udp_sport": "udp.sport", "udp_dport": "udp.dport"},
-    "layers": {**_PACKET, "protocols": "frame.protocols"},
+        **_PACKET, "ttl": ("ip.ttl",), "tcp_flags": ("tcp.flags",),
+        "sport": ("tcp.sport", "udp.sport"), "dport": ("tcp.dport", "udp.dport")},
+    "layers": {**_PACKET, "protocols": ("frame.protocols",)},
     "dns": {
-        **_PACKET, "id": "dns.id", "answer": "dns.qr", "rcode": "dns.rcode", "name": "dns.qname",
-        "type": "dns.qtype", "answers": "dns.answers"},
+        **_PACKET, "id": ("dns.id",), "answer": ("dns.qr",), "rcode": ("dns.rcode",),
+        "name": ("dns.qname",), "type": ("dns.qtype",), "answers": ("dns.answers",)},
     "http": {
-        **_PACKET, "method": "http.method", "target": "http.target", "host": "http.host",
-        "status": "http.status", "user_agent": "http.user_agent", "server": "http.server",
-        "content_type": "http.content_type"},
+        **_PACKET, "method": ("http.method",), "target": ("http.target",), "host": ("http.host",),
+        "status": ("http.status",), "user_agent": ("http.user_agent",),
+        "server": ("http.server",), "content_type": ("http.content_type",)},
     "tls": {
-        **_PACKET, "handshake": "tls.handshake", "sni": "tls.sni", "alpn": "tls.alpn",
-        "cipher": "tls.cipher", "ja3": "tls.ja3_hash", "ja4": "tls.ja4"},
+        **_PACKET, "handshake": ("tls.handshake",), "sni": ("tls.sni",), "alpn": ("tls.alpn",),
+        "cipher": ("tls.cipher",), "ja3": ("tls.ja3_hash",), "ja4": ("tls.ja4",)},
 }
-"""Column -> field, one row a packet; IPv6 addresses go to `src` and `dst`, too."""
+"""Column -> fields, one row a packet; of several fields the first that a packet has."""
 _MARKS: Final = {"dns": ("id",), "http": ("method", "status"), "tls": ("handshake",)}
 """Which columns say that a packet has a row at all."""
 CHART_TABLES: Final = ("hosts", "ports", "services")
@@ -57,36 +57,58 @@ def sources(
     captures = [Capture(name) for name in names if Path(name).is_file()]
     which = [name for name in names if not Path(name).is_file()]
     charts = [Chart.open(name) for name in which or ([] if names else ["last"])]
-    made: dict[str, Source] = {
-        name: partial(_of_captures, name, captures, tell) for name in ("flows", *FIELDS)}
-    return made | {name: partial(_of_charts, name, charts) for name in CHART_TABLES}
+    made = {
+        name: Source(types, partial(_of_captures, name, captures, tell))
+        for name, types in _capture_types().items()}
+    return made | {
+        name: Source(_chart_types(name), partial(_of_charts, name, charts))
+        for name in CHART_TABLES}
 
 
-def _of_charts(name: str, charts: Sequence[Chart]) -> Columns:
+def _capture_types() -> dict[str, dict[str, str]]:
+    tables = {name: {column: _type(fields[0]) for column, fields in table.items()}
+              for name, table in FIELDS.items()}
+    flows = flow_columns([])
+    return {"flows": {column: "VARCHAR" if values.dtype == object else "BIGINT"
+                      for column, values in flows.items()}, **tables}
+
+
+def _type(field: str) -> str:
+    return "VARCHAR" if dtype_of(field).kind == "O" or (decoder(field) and _is_address(
+        field)) else "BIGINT"
+
+
+def _is_address(field: str) -> bool:
+    return field.endswith((".src", ".dst"))
+
+
+def _chart_types(name: str) -> dict[str, str]:
+    return {
+        column.name: "VARCHAR" if column.sql.endswith("[]") else column.sql
+        for column in TABLES[name]  # type: ignore[index]
+        if not column.name.startswith("addr_") and column.name != "rest"}
+
+
+def _of_charts(name: str, charts: Sequence[Chart], needed: Collection[str]) -> Columns:
     if not charts:
         raise UsageError("this table needs a chart", text=name, hint="name one, or last")
     parts = [columns(chart.findings, name) for chart in charts]  # type: ignore[arg-type]
     return {column: _plain(np.concatenate([part[column] for part in parts]))
-            for column in parts[0] if not column.startswith("addr_") and column != "rest"}
+            for column in needed}
 
 
 def _plain(values: NDArray[Any]) -> NDArray[Any]:
     """Return lists as text, for SQL to search in."""
-    if values.dtype != object:
-        return values
-    return _texts([_joined(value) for value in values.tolist()])
-
-
-def _joined(value: Any) -> Any:  # noqa: ANN401
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else value
+    return Words.plain(values) if values.dtype == object else values
 
 
 def _of_captures(
-    name: str, captures: Sequence[Capture], tell: Callable[[str], None]
+    name: str, captures: Sequence[Capture], tell: Callable[[str], None], needed: Collection[str]
 ) -> Columns:
     if not captures:
         raise UsageError("this table needs a capture", text=name, hint="name a file")
-    found = flow_columns(captures) if name == "flows" else packet_columns(captures, name)
+    found = (flow_columns(captures) if name == "flows"
+             else packet_columns(captures, name, needed))
     for capture in captures:
         if capture.damage:
             tell(capture.damage)
@@ -100,67 +122,68 @@ def flow_columns(captures: Sequence[Capture]) -> Columns:
         for frames in capture.frames():
             table.add(frames)
     found: Columns = dict(table.columns())
-    flows = [asdict(flow) for flow in table.flows()]
+    flows = list(table.flows())
     for name in ("src", "dst"):
-        found[name] = _texts([flow[name] for flow in flows])
-    found["protocol"] = _texts([str(flow["protocol"]) for flow in flows])
+        found[name] = Words.plain([getattr(flow, name) for flow in flows])
+    found["protocol"] = Words.plain([str(flow.protocol) for flow in flows])
     return {"number": np.arange(1, len(flows) + 1), **found}
 
 
-def packet_columns(captures: Sequence[Capture], name: str) -> Columns:
-    """Return a table of FIELDS: columns of one row a packet, None where it has no such field."""
-    fields = FIELDS[name]
-    parts = [_rows(batch, fields, _MARKS.get(name, ())) for batch in _batches(captures)]
-    found = {
-        column: [value for part in parts for value in part[column]] for column in fields}
-    for end in ("src", "dst"):
-        found[end] = [old or new for old, new in
-                      zip(found[end], found.pop(f"{end}6"), strict=True)]
-    if name == "packets":
-        for end in ("sport", "dport"):
-            pairs = zip(found.pop(f"tcp_{end}"), found.pop(f"udp_{end}"), strict=True)
-            found[end] = [udp if tcp is None else tcp for tcp, udp in pairs]
-    texts = {column for column, field in fields.items() if _is_text(field)}
-    return {
-        column: _texts(values) if column in texts else _numbers(values)
-        for column, values in found.items()}
+def packet_columns(
+    captures: Sequence[Capture], name: str, needed: Collection[str] | None = None
+) -> Columns:
+    """Return columns of a table of FIELDS, one row a packet; only those needed if they are told.
+
+    Numbers that a packet has not are ABSENT, texts None.
+    """
+    table = FIELDS[name]
+    wanted = [column for column in table if needed is None or column in needed]
+    marks = [table[mark][0] for mark in _MARKS.get(name, ())]
+    fields = [*dict.fromkeys([field for column in wanted for field in table[column]] + marks)]
+    makers: dict[str, Numbers | Words] = {
+        column: Words() if _type(table[column][0]) == "VARCHAR" else Numbers()
+        for column in wanted}
+    for batch in _batches(captures):
+        found = numbered(batch.frames, fields, batch.numbers)
+        rows = _marked(found, marks)
+        for column in wanted:
+            values = {field: found[field] if rows is None else found[field][rows]
+                      for field in table[column]}
+            makers[column].add(values)
+    return {column: maker.array() for column, maker in makers.items()}
 
 
-def _is_text(field: str) -> bool:
-    return dtype_of(field).kind == "O" or field.endswith((".src", ".dst"))
+class Numbers:
+    """A column of numbers that grows batch by batch."""
+
+    def __init__(self) -> None:
+        self._parts = [np.empty(0, np.int64)]
+
+    def add(self, fields: Mapping[str, Masked]) -> None:
+        """Append a batch: of several fields the first that is there."""
+        found: NDArray[np.int64] | None = None
+        for values in fields.values():
+            there = ~np.ma.getmaskarray(values)
+            if found is None:
+                found = np.where(there, values.data, np.array(ABSENT, np.int64)).astype(np.int64)
+            else:
+                np.copyto(found, values.data, where=there & (found == ABSENT), casting="unsafe")
+        if found is not None:
+            self._parts.append(found)
+
+    def array(self) -> NDArray[np.int64]:
+        """Return the column."""
+        return np.concatenate(self._parts)
+
+
+def _marked(found: Mapping[str, Masked], marks: Sequence[str]) -> NDArray[np.int64] | None:
+    """Return the rows that have one of the fields; None for all rows."""
+    if not marks:
+        return None
+    return np.flatnonzero(np.logical_or.reduce(
+        [~np.ma.getmaskarray(found[mark]) for mark in marks]))
 
 
 def _batches(captures: Sequence[Capture]) -> Iterator[Batch]:
     for capture in captures:
         yield from capture.batches()
-
-
-def _rows(batch: Batch, fields: Mapping[str, str], marks: Sequence[str]) -> dict[str, list[Any]]:
-    found = numbered(batch.frames, list(fields.values()), batch.numbers)
-    rows: NDArray[Any] = np.arange(len(batch.frames))
-    if marks:
-        there = [~np.ma.getmaskarray(found[fields[mark]]) for mark in marks]
-        rows = np.flatnonzero(np.logical_or.reduce(there))
-    return {
-        column: _values(found[field][rows].tolist(), field) for column, field in fields.items()}
-
-
-def _values(values: list[Any], field: str) -> list[Any]:
-    show: Callable[[Any], Any] = partial(text, field) if field.startswith("ip") and field.endswith(
-        (".src", ".dst")) else lambda value: value
-    shown: dict[Any, Any] = {}
-    values = [_joined(value) for value in values]
-    for value in values:
-        if value is not None and value not in shown:
-            shown[value] = show(value)
-    return [None if value is None else shown[value] for value in values]
-
-
-def _texts(values: list[Any]) -> NDArray[Any]:
-    array = np.empty(len(values), object)
-    array[:] = values
-    return array
-
-
-def _numbers(values: list[Any]) -> NDArray[np.int64]:
-    return np.array([ABSENT if value is None else value for value in values], np.int64)

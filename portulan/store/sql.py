@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from pathlib import Path
@@ -17,12 +19,22 @@ from .disk import DiskError, temporary_beside
 if TYPE_CHECKING:
     import duckdb
 
-Source = Callable[[], Mapping[str, NDArray[Any]]]
-"""Makes a table's columns when it is needed: text as objects, numbers as they are."""
+Columns = Mapping[str, NDArray[Any]]
+
 ABSENT = -1
 """A number that is not there: NULL in SQL."""
 NETS_KEPT = 65_536
 """Answers of `in_net` and `is_private` kept: a capture asks about few addresses, many times."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A table that is made when a query needs it, of the columns that the query needs."""
+
+    types: Mapping[str, str]
+    """Column -> SQL type; the first is the one that counts rows."""
+    make: Callable[[Collection[str]], Columns]
+    """Makes the named columns, perhaps others, too: text as objects, numbers as they are."""
 
 
 class Answer:
@@ -53,8 +65,7 @@ def ask(sql: str, tables: Mapping[str, Source], *, parquet: Path | None = None) 
     target = None if parquet is None else temporary_beside(parquet)
     connection = _connection(target)
     try:
-        for name in sorted(connection.get_table_names(sql) & set(tables)):
-            _load(connection, name, tables[name]())
+        _fill(connection, sql, tables)
         connection.execute("SET lock_configuration = true")
         relation = connection.sql(sql)
         if relation is None:
@@ -90,20 +101,62 @@ def _connection(target: Path | None) -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def _load(
-    connection: duckdb.DuckDBPyConnection, name: str, made: Mapping[str, NDArray[Any]]
+def _fill(
+    connection: duckdb.DuckDBPyConnection, sql: str, tables: Mapping[str, Source]
 ) -> None:
-    connection.register(f"{name}_columns", dict(made))
-    typed = ", ".join(_expression(column, values) for column, values in made.items())
-    connection.execute(f"CREATE VIEW {name} AS SELECT {typed} FROM {name}_columns")  # noqa: S608
+    """Make the tables that a query reads, of the columns that it reads."""
+    for name, source in tables.items():
+        typed = ", ".join(f'"{column}" {kind}' for column, kind in source.types.items())
+        connection.execute(f"CREATE TABLE {name} ({typed})")
+    for name, needed in _needed(connection, sql, tables).items():
+        source = tables[name]
+        made = source.make(needed)
+        connection.execute(f"DROP TABLE {name}")
+        connection.register(f"{name}_columns", {each: made[each] for each in needed})
+        listed = ", ".join(
+            _expression(column, kind, made[column] if column in needed else None)
+            for column, kind in source.types.items())
+        connection.execute(f"CREATE VIEW {name} AS SELECT {listed} FROM {name}_columns")  # noqa: S608
 
 
-def _expression(column: str, values: NDArray[Any]) -> str:
-    if values.dtype == object:  # the type is said, not guessed: it must not change with the values
-        return f'"{column}"::VARCHAR AS "{column}"'
-    if values.dtype.kind == "i":
-        return f'NULLIF("{column}", {ABSENT}) AS "{column}"'
-    return f'"{column}"'
+def _needed(
+    connection: duckdb.DuckDBPyConnection, sql: str, tables: Mapping[str, Source]
+) -> dict[str, list[str]]:
+    """Return the columns that a query reads of each table; a table it never reads is left out.
+
+    DuckDB plans the query over empty tables; only the step that drops unused columns is on, as
+    others would answer from emptiness, or hide a column inside a filter.
+    """
+    connection.get_table_names(sql)  # refuses several statements; a pivot on any value is that
+    steps = connection.execute("SELECT name FROM duckdb_optimizers()").fetchall()
+    others = ",".join(name for (name,) in steps if name != "unused_columns")
+    connection.execute(f"SET disabled_optimizers = '{others}'")
+    plan = connection.execute(f"EXPLAIN (FORMAT json) {sql}").fetchall()[0][1]
+    connection.execute("SET disabled_optimizers = ''")
+    found: dict[str, set[str]] = {}
+    for table, read in _scans(json.loads(plan)):
+        found.setdefault(table.rpartition(".")[2], set()).update(read)
+    return {
+        name: [each for each in source.types if each in found[name]] or list(source.types)[:1]
+        for name, source in tables.items() if name in found}
+
+
+def _scans(steps: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, list[str]]]:
+    """Yield each table that a plan reads, with the columns."""
+    for step in steps:
+        told = step["extra_info"]
+        if "Table" in told:
+            read = told.get("Projections", [])
+            yield told["Table"], read if isinstance(read, list) else [read]
+        yield from _scans(step["children"])
+
+
+def _expression(column: str, kind: str, values: NDArray[Any] | None) -> str:
+    """Return what a column is; its type is said, as it must not change with the values."""
+    if values is None:  # never read
+        return f'NULL::{kind} AS "{column}"'
+    absent = f'NULLIF("{column}", {ABSENT})' if values.dtype.kind == "i" else f'"{column}"'
+    return f'{absent}::{kind} AS "{column}"'
 
 
 @lru_cache(NETS_KEPT)
