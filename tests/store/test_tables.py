@@ -116,6 +116,17 @@ def test_parquet_types_do_not_depend_on_the_values(tmp_path: Path) -> None:
     assert types[0] == types[1]
 
 
+def test_one_filled_list_among_thousands_of_empty_ones_is_kept(tmp_path: Path) -> None:
+    ports: list[AnyEvent] = [
+        Port(addr="10.0.0.1", port=number, protocol="tcp", state="open", reason="syn-ack",
+             frames=[7, 8] if number == 79 else [])
+        for number in range(3_000)
+    ]
+    write_parquet(Findings.of(ports), {"ports": tmp_path / "ports.parquet"})
+    query = f"select port, frames from '{tmp_path}/ports.parquet' where len(frames) > 0"
+    assert duckdb.sql(query).fetchall() == [(79, [7, 8])]
+
+
 def test_parquet_name_with_a_quote_is_only_a_name(tmp_path: Path) -> None:
     path = tmp_path / "it's; DROP TABLE ports.parquet"
     write_parquet(Findings.of(EVENTS), {"ports": path})
