@@ -66,14 +66,19 @@ def read_events(data: bytes) -> States:
 
 
 def read_nmap(data: bytes) -> States:
-    """Read nmap's XML, written with `-d` so that it lists every port."""
+    """Read nmap's XML; what it only counts stands at port 0."""
     found = {}
     for host in ET.fromstring(data).iter("host"):
         address = host.find("address")
+        assert address is not None
+        addr = address.get("addr", "")
         for port in host.iter("port"):
             state = port.find("state")
-            if address is not None and state is not None:
-                found[address.get("addr", ""), int(port.get("portid", 0))] = state.get("state", "")
+            assert state is not None
+            found[addr, int(port.get("portid", 0))] = state.get("state", "")
+        others = [each.get("state", "") for each in host.iter("extraports")]
+        if len(others) == 1:
+            found[addr, 0] = others[0]
     return found
 
 
@@ -165,15 +170,18 @@ class Score:
     @property
     def recall(self) -> float:
         """The share of ports that answer and were told rightly."""
-        good = sum(self.found.get(key) == state for key, state in self.truth.items()
+        good = sum(self.told(key) == state for key, state in self.truth.items()
                    if state in ("open", "closed"))
         return good / self.answering
+
+    def told(self, key: tuple[str, int]) -> str | None:
+        return self.found.get(key, self.found.get((key[0], 0)))
 
     @property
     def wrong(self) -> str:
         if self.scanner.only_open:
             return "-"
-        return f"{sum(self.found.get(key) != state for key, state in self.truth.items()):,}"
+        return f"{sum(self.told(key) != state for key, state in self.truth.items()):,}"
 
     def row(self, label: str) -> str:
         of = f"{self.answering:,}" + (" (port 80)" if self.scanner.port else "")

@@ -39,11 +39,11 @@ def _text(*names: str) -> tuple[Column, ...]:
     return tuple(Column(name, "VARCHAR") for name in names)
 
 
-# Numbers are wider than their protocols need: a journal may come from anywhere, and a port of
-# 70000 in it must be seen in the table, not stop it.
 ROWS_LOOKED_AT = 2_000_000_000
 """Values that DuckDB looks at to type a column: all of them, 0.7 us each."""
 
+# Numbers are wider than their protocols need: a journal may come from anywhere, and a port of
+# 70000 in it must be seen in the table, not stop it.
 _WHERE = (
     *_text("addr"),
     Column("addr_hi", "UBIGINT", np.uint64), Column("addr_lo", "UBIGINT", np.uint64),
