@@ -55,6 +55,10 @@ class Reason(IntEnum):
     LOCAL_DENIED = 21
     DEST_UNREACH = 22
     UDP_RESPONSE = 23
+    INIT_ACK = 24
+    ABORT = 25
+    PROTO_RESPONSE = 26
+    PARAM_PROBLEM = 27
 
     @property
     def text(self) -> str:

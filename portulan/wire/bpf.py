@@ -302,24 +302,29 @@ Ports: TypeAlias = tuple[int, int]
 
 def replies_filter(
     *, link_type: int, tcp_ports: Ports | None = None, udp_ports: Ports | None = None,
-    icmp: bool = False, icmp6: bool = False, arp: bool = False,
+    sctp_ports: Ports | None = None, icmp: bool = False, icmp6: bool = False, arp: bool = False,
+    others: bool = False,
 ) -> list[tuple[int, int, int, int]]:
     """Return the program that keeps frames which can answer a scan, and drops all others.
 
-    TCP and UDP: destination port within the inclusive range, IPv4 of any header length, IPv6
-    without extension headers; no fragments. ICMP and ICMPv6: any. ARP: replies. The link is
-    ETHERNET (the kernel has taken VLAN tags off) or one that begins with IP.
+    TCP, UDP, SCTP: destination port within the inclusive range, IPv4 of any header length, IPv6
+    without extension headers; no fragments. ICMP and ICMPv6: any. ARP: replies. `others`: any IP
+    protocol that none of these is about. The link is ETHERNET (the kernel has taken VLAN tags
+    off) or one that begins with IP.
     """
     ethernet = link_type == LinkType.ETHERNET
     if not ethernet and link_type not in (LinkType.RAW, LinkType.IPV4, LinkType.IPV6):
         raise UsageError("no reply filter for this link type", text=str(link_type))
-    ranges = {IpProtocol.TCP: tcp_ports, IpProtocol.UDP: udp_ports}
+    ranges = {
+        IpProtocol.TCP: tcp_ports, IpProtocol.UDP: udp_ports, IpProtocol.SCTP: sctp_ports,
+    }
+    other = jump("keep" if others else "drop")
     wanted = {int(kind): ports for kind, ports in ranges.items() if ports is not None}
     at = 14 if ethernet else 0
     source: list[Op | str] = [*_by_link(ethernet=ethernet, arp=arp), "ip4", load(at + 9, 1)]
     if icmp:
         source.append(jump_if("eq", IpProtocol.ICMP, yes="keep"))
-    source += [jump_if("eq", kind, yes=f"ip4-{kind}") for kind in wanted] + [jump("drop")]
+    source += [jump_if("eq", kind, yes=f"ip4-{kind}") for kind in wanted] + [other]
     for kind, ports in wanted.items():
         source += [
             f"ip4-{kind}", load(at + 6, 2), jump_if("set", 0x3FFF, yes="drop"),
@@ -328,7 +333,7 @@ def replies_filter(
     source += ["ip6", load(at + 6, 1)]
     if icmp6:
         source.append(jump_if("eq", IpProtocol.ICMPV6, yes="keep"))
-    source += [jump_if("eq", kind, yes=f"ip6-{kind}") for kind in wanted] + [jump("drop")]
+    source += [jump_if("eq", kind, yes=f"ip6-{kind}") for kind in wanted] + [other]
     for kind, ports in wanted.items():
         source += [f"ip6-{kind}", load(at + 42, 2), *_in_range(ports)]
     return assemble([*source, "keep", keep(KEEP_BYTES), "drop", keep(0)])

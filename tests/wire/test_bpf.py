@@ -28,6 +28,7 @@ CASES = [
     (IP / wire.UDP(dport=50000), "wide"), (IP / wire.UDP(dport=40000), ""),
     (IP6 / wire.UDP(dport=50000), "wide"), (IP / wire.ICMP.echo_reply(), "wide"),
     (IP6 / wire.ICMPv6.echo_reply(), "wide"), (IP6 / wire.ICMP.echo_reply(), ""),
+    (IP / wire.SCTP(dport=7000), ""), (IP6 / wire.SCTP(dport=7000), ""),
     (wire.ARP(operation=2) / b"", "wide"), (wire.ARP(operation=1) / b"", ""),
 ]
 
@@ -40,6 +41,19 @@ def test_reply_filter_keeps_only_what_can_answer(packet, kept):
     if packet.layers[0] in (IP, IP6):
         raw = bpf.replies_filter(link_type=wire.LinkType.RAW, tcp_ports=(40000, 40009))
         assert bool(bpf.run(raw, packet.pack())) == (kept == "both")
+
+
+@pytest.mark.parametrize(("packet", "ports", "others"), [
+    (IP / wire.SCTP(dport=7000), True, True), (IP6 / wire.SCTP(dport=7000), True, True),
+    (IP / wire.SCTP(dport=7001), False, True), (IP.replace(protocol=47) / b"", False, True),
+    (IP6.replace(next_header=47) / b"", False, True), (IP / wire.UDP(dport=7000), False, False),
+])
+def test_filter_of_sctp_and_of_other_protocols_keeps_those(packet, ports, others):
+    octets = (ETH / packet).pack()
+    of_sctp = bpf.replies_filter(link_type=1, sctp_ports=(7000, 7000))
+    of_others = bpf.replies_filter(link_type=1, udp_ports=(9, 9), others=True)
+    assert bool(bpf.run(of_sctp, octets)) == ports
+    assert bool(bpf.run(of_others, octets)) == others
 
 
 @given(hostile_octets)
