@@ -39,6 +39,7 @@ from portulan.wire.header import (
     Header,
     fields,
     headers,
+    octets_at,
     told_fields,
 )
 from portulan.wire.inside import Told
@@ -197,39 +198,34 @@ class _Batch:
     def doubtful(self) -> NDArray[np.bool_]:
         """Rows that only a dissection can tell about: damaged ones and tunnels."""
         at = self.located
-        ethertype = at.ethertype
-        known = np.isin(ethertype, sorted(set(BY_ETHERTYPE) - set(_LEAVES)))
-        deep = known | (ethertype <= LENGTH_MAX)
+        deep = at.ethertype <= LENGTH_MAX
+        deep |= _among(at.ethertype, set(BY_ETHERTYPE) - set(_LEAVES))
         not_ip = at.defect == Defect.NOT_IP
         if self.frames.link_type not in (LinkType.ETHERNET, LinkType.LINUX_SLL,
                                          LinkType.LINUX_SLL2):
             deep |= True
-        tunnel = np.isin(at.protocol, _TUNNELS) & (at.family != 0)
+        tunnel = _among(at.protocol, _TUNNELS) & (at.family != 0)
         damaged = (at.defect != Defect.NONE) & ~not_ip
         found: NDArray[np.bool_] = damaged | (not_ip & deep) | tunnel | self._tunnel_ports()
         return found
 
     def _tunnel_ports(self) -> NDArray[np.bool_]:
-        ports = [port for (_, port), header in BY_PORT.items() if header.tunnel]
-        found: NDArray[np.bool_] = np.isin(self._sport, ports) | np.isin(self._dport, ports)
+        return self._on_ports(port for (_, port), header in BY_PORT.items() if header.tunnel)
+
+    def _on_ports(self, ports: Iterable[int]) -> NDArray[np.bool_]:
+        """Return the rows of TCP and UDP that come from or go to one of some ports."""
+        rows, pairs = self._ports
+        found = np.zeros(len(self.frames), np.bool_)
+        found[rows] = _among(pairs, ports).any(axis=1)
         return found
 
     @cached_property
-    def _sport(self) -> Index:
-        return self._ports(0)
-
-    @cached_property
-    def _dport(self) -> Index:
-        return self._ports(2)
-
-    def _ports(self, at: int) -> Index:
-        """Return one of the ports of TCP and UDP, -1 elsewhere."""
-        located, buffer = self.located, self.frames.buffer
+    def _ports(self) -> tuple[Index, NDArray[np.uint16]]:
+        """Return the rows of TCP and UDP, and their two ports."""
+        located = self.located
         rows = np.concatenate([located.of(IpProtocol.TCP), located.of(IpProtocol.UDP)])
-        start = located.transport_offset[rows] + at
-        found = np.full(len(self.frames), -1, np.int64)
-        found[rows] = buffer[start].astype(np.int64) << 8 | buffer[start + 1]
-        return found
+        octets = octets_at(self.frames.buffer, located.transport_offset[rows], 4)
+        return rows, octets.view(">u2").astype(np.uint16)
 
     def column(self, name: str) -> Masked:
         """Return a column by its name."""
@@ -333,8 +329,8 @@ class _Batch:
         linked = BY_LINK.get(self.frames.link_type) is header
         if linked or not (ports or protocols or ethertypes or leader or header in ANYWHERE):
             may |= True  # a user's header may stand behind any other of theirs
-        may |= np.isin(self._sport, ports) | np.isin(self._dport, ports)
-        may |= np.isin(at.protocol, protocols) | np.isin(at.ethertype, ethertypes)
+        may |= self._on_ports(ports)
+        may |= _among(at.protocol, protocols) | _among(at.ethertype, ethertypes)
         if header in ANYWHERE:
             may |= (at.protocol == IpProtocol.TCP) & (at.payload_offset < at.payload_end)
         if protocols:
@@ -364,13 +360,21 @@ class _Batch:
         return found
 
 
+def _among(values: NDArray[Any], wanted: Iterable[int]) -> NDArray[np.bool_]:
+    """Return which of many octets or pairs of them are wanted, in a quarter of `np.isin`'s time."""
+    chosen = np.zeros(1 << 8 * values.itemsize, np.bool_)
+    chosen[[number for number in wanted if number < len(chosen)]] = True
+    found: NDArray[np.bool_] = chosen[values]
+    return found
+
+
 def _addresses(hi: NDArray[np.uint64], lo: NDArray[np.uint64]) -> NDArray[Any]:
     """Return addresses as objects; each distinct one is made once, as there are few of them."""
     order = np.lexsort((lo, hi))
     high, low = hi[order], lo[order]
     begins = np.concatenate([[True], (high[1:] != high[:-1]) | (low[1:] != low[:-1])])
-    distinct = np.empty(int(begins.sum()), object)
-    distinct[:] = list(map(_joined, high[begins].tolist(), low[begins].tolist()))
+    made = map(_joined, high[begins].tolist(), low[begins].tolist())
+    distinct = np.fromiter(made, object)  # twice as fast as from a list, which it looks into
     found = np.empty(len(hi), object)
     found[order] = distinct[np.cumsum(begins) - 1]
     return found
