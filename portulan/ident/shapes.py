@@ -202,6 +202,6 @@ _SHAPES: Final = (
            rb"[A-Z][a-z]+ +\d+,? [0-9: A-Z-]+\r?\n$"),
     _shape("nessus", rb"< (?:NTP|OTP)/[0-9.]+ >"),
 )
+_FIRST: Final = tuple((shape, _first(shape)) for shape in _SHAPES)
 _BY_FIRST: Final = tuple(
-    tuple(shape for shape, first in ((each, _first(each)) for each in _SHAPES) if octet in first)
-    for octet in range(256))
+    tuple(shape for shape, first in _FIRST if octet in first) for octet in range(256))
