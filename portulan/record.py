@@ -115,6 +115,17 @@ class Port(Event, tag="port", frozen=True):
     """Packet numbers in evidence.pcapng, from 1: the probe, then the reply."""
 
 
+class Heard(msgspec.Struct, omit_defaults=True, kw_only=True, frozen=True):
+    """An answer of a service, as it came."""
+
+    data: bytes
+    """Its bytes; base64 in JSON."""
+    probe: str = ""
+    """What it was asked; empty: it spoke first."""
+    tls: bool = False
+    """Whether it was said inside TLS."""
+
+
 class Service(Event, tag="service", frozen=True):
     """What runs behind a port."""
 
@@ -134,6 +145,10 @@ class Service(Event, tag="service", frozen=True):
     """The software's version, as it says itself."""
     info: str = ""
     """What else it told."""
+    os: str = ""
+    """The system it says to run on."""
+    device: str = ""
+    """What kind of machine it says to be."""
     tls: bool = False
     """Whether it speaks inside TLS."""
     cpe: str = ""
@@ -144,6 +159,10 @@ class Service(Event, tag="service", frozen=True):
     """Which rule said so."""
     banner: str = ""
     """What it said first; any text may be in it."""
+    heard: list[Heard] = []
+    """The answers that it can be judged by again, the one that decided first."""
+    took_ms: float = 0.0
+    """Milliseconds from the first connection to the verdict."""
 
 
 class Os(Event, tag="os", frozen=True):

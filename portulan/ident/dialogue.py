@@ -1,0 +1,433 @@
+"""A dialogue with one port: listen, ask what fits the port, then what fits the reply.
+
+No I/O and no clock: `opened`, `heard`, `secured`, `ended` tell what happened, `emit` says what to
+do, `deadline` when to ask again; spurious calls are harmless. Times are ns of any clock.
+
+The first connection listens, then asks. Who stays silent is not waited for: the next question
+goes out on a connection of its own a moment later, while earlier ones are still listened to, so
+that a late answer counts and a wrong guess costs a moment. Once TLS stands, all is asked inside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
+
+from .dialogue_agenda import Agenda, Item
+from .dialogue_known import Known, Secured
+from .dialogue_lane import Lane, LaneEvent, LaneState
+from .dialogue_next import Follow, follow_ups, hints
+from .dialogue_whole import is_whole
+from .facts import Facts
+from .probes import GREETERS, LISTEN, TLS, Probe, order
+from .reply import Reply
+from .rules import Book
+from .verdict import Verdict
+
+MS: Final = 1_000_000
+LANES_MAX: Final = 8
+"""Connections to one port at once; beyond, the one silent for longest is given up."""
+FAILED_MAX: Final = 2
+"""Connections that do not come about, before a port that answered none counts as unreachable."""
+
+Ending: TypeAlias = Literal[
+    "eof", "reset", "refused", "timeout", "unreachable", "not-tls", "tls-alert"]
+"""not-tls: what answered our hello was no TLS; tls-alert: it was, and refused us."""
+State: TypeAlias = Literal["answered", "silent", "closed", "unreachable", "stopped"]
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How long (ns) a dialogue waits for what; round trips come on top."""
+
+    budget_ns: int = 8_000 * MS
+    """The whole dialogue."""
+    connect_ns: int = 3_000 * MS
+    greet_ns: int = 300 * MS
+    """For a greeting, where nothing is known of the port."""
+    usual_greet_ns: int = 2_500 * MS
+    """For a greeting, where the port's usual service greets."""
+    client_first_ns: int = 100 * MS
+    """For a greeting, where the port's usual client speaks first."""
+    patience_ns: int = 5_000 * MS
+    """For a late greeting, while others ask."""
+    stagger_ns: int = 150 * MS
+    """Between one question and the next, while nobody answers."""
+    answer_ns: int = 3_000 * MS
+    """For an answer, while nothing else is left to ask."""
+    more_ns: int = 1_000 * MS
+    """For an answer of a service that is known, and is asked for more."""
+    settle_ns: int = 80 * MS
+    """Silence after which an answer is taken for whole."""
+    whole_ns: int = 2_000 * MS
+    """For all of an answer after its first byte: a drip ends here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Open a connection, or a socket for datagrams."""
+
+    lane: int
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send bytes."""
+
+    lane: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Secure:
+    """Begin TLS as its client."""
+
+    lane: int
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Drop a connection."""
+
+    lane: int
+
+
+Action: TypeAlias = Open | Send | Secure | Close
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a dialogue came to: the verdict, None if nothing was said, and what was heard."""
+
+    state: State
+    verdict: Verdict | None
+    tls: Secured | None
+    replies: tuple[Reply, ...]
+    asked: tuple[str, ...]
+    """Names of the probes that were sent."""
+    connections: int
+
+
+class Dialogue:
+    """A dialogue with one port of `host`, which is written as a client would write it."""
+
+    def __init__(
+        self, port: int, transport: Literal["tcp", "udp"] = "tcp", *, now: int,
+        host: str = "localhost", manner: Manner | None = None, book: Book | None = None,
+        probes: Iterable[Probe] | None = None,
+    ) -> None:
+        self._port, self._transport, self._host = port, transport, host
+        self._manner = manner or Manner()
+        self._end_ns = now + self._manner.budget_ns
+        self._known = Known(book)
+        self._agenda = Agenda(
+            order(port) if probes is None else probes, port=port, datagrams=transport == "udp")
+        self._lanes: dict[int, Lane] = {}
+        self._actions: list[Action] = []
+        self._asked: list[str] = []
+        self._opened = self._failed = 0
+        self._listened = transport == "udp"
+        self._next_ns = now
+        self._state: State | None = None
+
+    # -- what to do --------------------------------------------------------------------------
+
+    @property
+    def done(self) -> bool:
+        """Whether `outcome` is final; the last actions may still wait in `emit`."""
+        return self._state is not None
+
+    def emit(self, now: int) -> list[Action]:
+        """Return what is to be done now."""
+        if not self.done:
+            self._expire(now)
+        if not self.done:
+            self._start(now)
+        if not self.done and not self._lanes and not self._agenda:
+            self._finish()
+        actions, self._actions = self._actions, []
+        return actions
+
+    def deadline(self) -> int | None:
+        """Return when `emit` must be called though nothing happened; None once it is done."""
+        if self.done:
+            return None
+        times = [self._end_ns]
+        for lane in self._lanes.values():
+            times += [lane.until_ns] + ([lane.resend_ns] if lane.resend_ns else [])
+        if self._agenda and not self._greeting():
+            times.append(self._next_ns)
+        return min(times)
+
+    def stop(self) -> None:
+        """End now, with what is known."""
+        if not self.done:
+            self._finish("answered" if self._known.replies else "stopped")
+
+    def outcome(self) -> Outcome:
+        """Return what is known."""
+        return Outcome(
+            self._state or "stopped", self._known.verdict, self._known.tls,
+            tuple(self._known.replies), tuple(self._asked), self._opened)
+
+    # -- what happened -----------------------------------------------------------------------
+
+    def opened(self, number: int, now: int) -> None:
+        """Tell that a connection stands."""
+        lane = self._lanes.get(number)
+        if lane is None or lane.state != LaneState.OPENING:
+            return
+        lane.move(LaneEvent.OPENED)
+        lane.rtt_ns = now - lane.opened_ns
+        self._listen(lane, now)
+
+    def heard(self, number: int, data: bytes, now: int) -> None:
+        """Tell what came on a connection, inside of its TLS if it has any."""
+        lane = self._lanes.get(number)
+        if lane is None or not data or lane.state == LaneState.OPENING:
+            return
+        full = lane.hear(data, now)
+        datagram = self._transport == "udp"
+        if full or datagram or is_whole(self._reply(lane), self._known.book):
+            self._conclude(lane, now, over=full)
+        else:
+            settle = self._manner.settle_ns + 2 * lane.rtt_ns
+            lane.until_ns = min(now + settle, lane.first_ns + self._manner.whole_ns)
+
+    def secured(self, number: int, secured: Secured, now: int) -> None:
+        """Tell that TLS stands on a connection."""
+        lane = self._lanes.get(number)
+        if lane is None or lane.state != LaneState.SECURING:
+            return
+        lane.move(LaneEvent.SECURED)
+        lane.secured, lane.asked = True, ""
+        if self._known.tls is None:
+            self._move_inside(lane, secured)
+        self._listen(lane, now)
+
+    def ended(self, number: int, why: Ending, now: int) -> None:
+        """Tell that a connection is gone, or that none came about."""
+        lane = self._lanes.get(number)
+        if lane is None:
+            return
+        if why == "tls-alert" and self._known.facts is None:
+            self._known.weigh(Facts("tls", {}, 0.9), _TLS_REFUSED)
+        if lane.heard:
+            self._conclude(lane, now, over=True)
+        elif lane.state == LaneState.OPENING:
+            self._fail(lane, why)
+        elif why == "refused" and not self._known.replies:
+            self._finish("closed")  # a datagram that ICMP brought back
+        self._lanes.pop(number, None)
+        if not self.done:
+            self._next_ns = now  # who hangs up need not be waited for
+            self._finish_if_told()
+
+    # -- connections -------------------------------------------------------------------------
+
+    def _start(self, now: int) -> None:
+        """Open the connections that it is time for."""
+        while self._agenda and now >= self._next_ns and not self._greeting():
+            if len(self._lanes) >= LANES_MAX:
+                self._close(min(self._lanes.values(), key=lambda lane: lane.number))
+            listen = 0
+            usual = self._agenda.next_usual(self._port)
+            item = self._agenda.next()
+            if item.same:
+                continue
+            if not self._listened and not item.probe.tls:
+                listen, self._listened = self._greet(usual=usual), True
+            self._open(item, now, listen)
+
+    def _greeting(self) -> bool:
+        """Tell whether the first connection still waits for a greeting."""
+        return any(
+            lane.listen_ns and not lane.asked and lane.probe is not LISTEN
+            for lane in self._lanes.values())
+
+    def _greet(self, *, usual: bool) -> int:
+        if self._port in GREETERS:
+            return self._manner.usual_greet_ns
+        if usual or self._agenda.inside:
+            return self._manner.client_first_ns
+        return self._manner.greet_ns
+
+    def _open(self, item: Item, now: int, listen_ns: int) -> None:
+        self._opened += 1
+        if item.probe is LISTEN:
+            listen_ns = min(self._manner.patience_ns, max(self._end_ns - now, 0))
+        self._lanes[self._opened] = Lane(
+            self._opened, item.probe, item.tls or item.probe.tls, now, listen_ns,
+            until_ns=now + self._manner.connect_ns)
+        self._actions.append(Open(self._opened))
+        self._next_ns = now + self._manner.stagger_ns
+
+    def _fail(self, lane: Lane, why: Ending) -> None:
+        self._failed += 1
+        if self._known.replies:
+            return
+        if why == "refused" and self._opened == self._failed:
+            self._finish("closed")
+        elif self._failed >= FAILED_MAX and self._opened == self._failed:
+            self._finish("unreachable")
+
+    def _close(self, lane: Lane) -> None:
+        if self._lanes.pop(lane.number, None) is not None:
+            lane.move(LaneEvent.ENDED)
+            self._actions.append(Close(lane.number))
+
+    def _move_inside(self, lane: Lane, secured: Secured) -> None:
+        """Leave what is outside of TLS, and ask anew inside."""
+        self._known.move_inside(secured)
+        for other in [each for each in self._lanes.values() if not each.tls]:
+            self._close(other)
+        self._agenda.inside = True
+        self._agenda.reset()
+        if lane.probe.tls:
+            usual = self._agenda.next_usual(self._port)
+            lane.probe, self._listened = self._agenda.next().probe, True
+            lane.listen_ns = self._greet(usual=usual)
+
+    # -- speaking ----------------------------------------------------------------------------
+
+    def _listen(self, lane: Lane, now: int) -> None:
+        """Wait for a greeting, as long as this connection is meant to."""
+        inside = not lane.tls or lane.secured
+        if lane.listen_ns and inside:
+            lane.until_ns = now + lane.listen_ns + 2 * lane.rtt_ns
+        else:
+            self._speak(lane, now)
+
+    def _speak(self, lane: Lane, now: int) -> None:
+        """Ask a connection's question, behind a handshake if it is meant to be inside of TLS."""
+        manner = self._manner
+        wait_ns = manner.more_ns if self._known.sure else manner.answer_ns
+        lane.until_ns = now + wait_ns + 2 * lane.rtt_ns
+        if lane.tls and not lane.secured:
+            lane.move(LaneEvent.SECURE)
+            lane.asked = TLS.name
+            self._actions.append(Secure(lane.number))
+            self._note(TLS.name)
+            return
+        if lane.listen_ns and not lane.asked:
+            self._next_ns = now
+        lane.move(LaneEvent.SPEAK)
+        lane.asked = lane.probe.name
+        if self._transport == "udp":
+            lane.resend_ns = now + manner.answer_ns // 3
+        self._actions.append(Send(lane.number, lane.probe.filled(self._host)))
+        self._note(lane.probe.name)
+
+    def _note(self, name: str) -> None:
+        if name not in self._asked:
+            self._asked.append(name)
+
+    def _expire(self, now: int) -> None:
+        """Do what is due by time alone."""
+        for lane in list(self._lanes.values()):
+            if lane.resend_ns and now >= lane.resend_ns:
+                lane.resend_ns = 0
+                self._actions.append(Send(lane.number, lane.probe.filled(self._host)))
+            if now >= lane.until_ns and lane.number in self._lanes:
+                self._expire_lane(lane, now)
+        if now >= self._end_ns and not self.done:
+            for lane in [each for each in self._lanes.values() if each.heard]:
+                self._conclude(lane, now, over=True)
+            self._finish()
+
+    def _expire_lane(self, lane: Lane, now: int) -> None:
+        if lane.heard:
+            self._conclude(lane, now)
+        elif lane.state == LaneState.OPENING:
+            self._fail(lane, "timeout")
+            self._close(lane)
+        elif lane.state == LaneState.LISTENING and lane.probe is not LISTEN:
+            self._speak(lane, now)
+        else:
+            self._close(lane)
+            self._finish_if_told()
+
+    # -- answers -----------------------------------------------------------------------------
+
+    def _reply(self, lane: Lane) -> Reply:
+        return Reply(
+            self._transport, bytes(lane.heard), self._port, lane.asked, tls=lane.secured)
+
+    def _conclude(self, lane: Lane, now: int, *, over: bool = False) -> None:
+        """Judge what a connection has heard, and go on from there."""
+        reply = self._reply(lane)
+        lane.forget()
+        facts = self._known.take(reply)
+        if facts is None:
+            self._agenda.first(
+                Follow(probe, same=False) for probe in hints(reply.data) if self._is_fresh(probe))
+        else:
+            self._narrow(facts, reply, lane)
+        if not over and lane.number in self._lanes and self._go_on(lane, now, known=bool(facts)):
+            return
+        self._close(lane)
+        self._agenda.drop_same()
+        self._next_ns = now
+        self._finish_if_told()
+
+    def _go_on(self, lane: Lane, now: int, *, known: bool) -> bool:
+        """Ask the next question on the connection that answered; return whether there is one."""
+        if not lane.open or self._transport == "udp" or self._known.told:
+            return False
+        probe = self._agenda.next_same()
+        if probe is None and not known and lane.state == LaneState.LISTENING and lane.probe.body:
+            probe = lane.probe  # a greeting that nobody can read
+        if probe is None:
+            return False
+        lane.probe = probe
+        self._speak(lane, now)
+        return True
+
+    def _narrow(self, facts: Facts, reply: Reply, lane: Lane) -> None:
+        """Leave the questions that a known service is still to be asked."""
+        if facts.name == "tls" and not reply.tls:
+            if self._known.tls is None and self._is_fresh(TLS):
+                self._agenda.first([Follow(TLS, same=False)])
+            return
+        if self._known.sure:
+            self._agenda.clear()
+            for other in [each for each in self._lanes.values() if each is not lane]:
+                if not (self._may_be_inside(facts) and other.tls and not other.secured):
+                    self._close(other)
+        self._agenda.first(
+            follow
+            for follow in follow_ups(facts, self._known.verdict, reply.data, port=self._port)
+            if self._is_fresh(follow.probe))
+
+    def _is_fresh(self, probe: Probe) -> bool:
+        return probe.name not in self._asked
+
+    def _may_be_inside(self, facts: Facts) -> bool:
+        """Tell whether a plain answer is one that servers inside of TLS give."""
+        return facts.name == "tls" or facts.fields.get("http.status") == "400"
+
+    # -- the end -----------------------------------------------------------------------------
+
+    def _finish_if_told(self) -> None:
+        """End if nothing more is wanted, or nothing is left to wait for."""
+        facts = self._known.facts
+        if self.done or facts is None or not self._known.sure:
+            return
+        securing = any(lane.tls and not lane.secured for lane in self._lanes.values())
+        if self._may_be_inside(facts) and self._known.tls is None and securing:
+            return
+        if self._known.told or (not self._agenda and not self._lanes):
+            self._finish()
+
+    def _finish(self, state: State | None = None) -> None:
+        if state is None:
+            told = self._known.replies or self._known.verdict or self._known.tls
+            state = "answered" if told else "silent"
+        self._state = state
+        for lane in list(self._lanes.values()):
+            self._close(lane)
+        self._agenda.clear()
+
+
+_TLS_REFUSED: Final = Verdict(name="tls", rule="tls", confidence=0.9)

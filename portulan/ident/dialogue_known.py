@@ -1,0 +1,75 @@
+"""What a dialogue has heard and what that is worth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from .facts import Facts
+from .judge import judge, parse
+from .reply import Reply
+from .rules import Book
+from .verdict import Verdict
+
+REPLIES_MAX: Final = 24
+"""Answers kept of one port."""
+KEPT_MAX: Final = 1 << 20
+"""Bytes kept of one port."""
+SURE: Final = 0.7
+"""A protocol told less surely than this is no reason to stop asking."""
+
+
+@dataclass(frozen=True, slots=True)
+class Secured:
+    """What a TLS handshake agreed on; `certificates` are DER, the server's own first."""
+
+    version: str = ""
+    cipher: str = ""
+    alpn: str = ""
+    certificates: tuple[bytes, ...] = ()
+
+
+@dataclass(slots=True)
+class Known:
+    """The best verdict so far, and all that was heard; fields of two replies are never mixed."""
+
+    book: Book | None = None
+    verdict: Verdict | None = None
+    facts: Facts | None = None
+    tls: Secured | None = None
+    replies: list[Reply] = field(default_factory=list)
+    kept: int = 0
+
+    @property
+    def told(self) -> bool:
+        """Whether product and version are known."""
+        return self.verdict is not None and bool(self.verdict.product and self.verdict.version)
+
+    @property
+    def sure(self) -> bool:
+        """Whether the protocol is known."""
+        return self.facts is not None and self.facts.sure >= SURE
+
+    def take(self, reply: Reply) -> Facts | None:
+        """Keep a reply and judge it; return what it says by itself."""
+        if len(self.replies) < REPLIES_MAX and self.kept < KEPT_MAX:
+            self.replies.append(reply)
+            self.kept += len(reply.data)
+        facts = parse(reply)
+        verdict = judge(reply, self.book) if facts is not None else None
+        if facts is not None and verdict is not None:
+            self.weigh(facts, verdict)
+        return facts
+
+    def weigh(self, facts: Facts, verdict: Verdict) -> None:
+        """Take a verdict if it says more than the one there is."""
+        if self.verdict is None or _weight(verdict) > _weight(self.verdict):
+            self.verdict, self.facts = verdict, facts
+
+    def move_inside(self, tls: Secured) -> None:
+        """Forget verdicts on what was said outside of TLS: the service is inside."""
+        self.tls, self.verdict, self.facts = tls, None, None
+
+
+def _weight(verdict: Verdict) -> tuple[bool, bool, float]:
+    return bool(verdict.product), bool(verdict.version), verdict.confidence

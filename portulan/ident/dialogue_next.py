@@ -1,0 +1,132 @@
+"""What fits a reply: the next question to a service that has said what it speaks, or hinted it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from .facts import Facts
+from .probe_bodies import http_get, mongo_query, mqtt_subscribe
+from .probes import BY_NAME, Probe
+from .verdict import Verdict
+
+PAGE_LOOKED_AT_MAX: Final = 16 << 10
+"""Bytes of a page in which names of applications are looked for."""
+PAGES_MAX: Final = 3
+"""Pages asked of one server beside its first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Follow:
+    """One more question; `same` asks it on the connection that answered, while that is open."""
+
+    probe: Probe
+    same: bool = True
+
+
+def _ask(name: str, body: bytes, *, same: bool = True) -> Follow:
+    return Follow(Probe(name, body), same)
+
+
+FOLLOW: Final[dict[str, tuple[Follow, ...]]] = {
+    "redis": (_ask("redis-info", b"INFO server\r\n", same=False),),
+    "memcached": (_ask("memcached-version", b"version\r\n", same=False),),
+    "beanstalk": (_ask("beanstalk-stats", b"stats\r\n", same=False),),
+    "gearman": (_ask("gearman-version", b"version\r\n", same=False),),
+    "mqtt": (_ask("mqtt-version", mqtt_subscribe()),),
+    "mongodb": (_ask("mongodb-query", mongo_query(), same=False),),
+    "postgresql": (_ask("postgresql-version", bytes.fromhex("0000000800ff0000"), same=False),),
+    "smtp": (_ask("smtp-help", b"HELP\r\n"),),
+    "ftp": (_ask("ftp-syst", b"SYST\r\n"), _ask("ftp-help", b"HELP\r\n")),
+    "imap": (_ask("imap-id", b'a1 ID NIL\r\n'),),
+    "pop3": (_ask("pop3-capa", b"CAPA\r\n"),),
+    "nntp": (_ask("nntp-capabilities", b"CAPABILITIES\r\n"),),
+    "svn": (),
+    "gpsd": (_ask("gpsd-version", b"?VERSION;\r\n"),),
+    "mpd": (),
+    "munin": (_ask("munin-version", b"version\n"),),
+    "dict": (_ask("dict-server", b"SHOW SERVER\r\n"),),
+    "irc": (
+        Follow(BY_NAME["irc"], same=True), _ask("irc-version", b"VERSION\r\n"),
+    ),
+    "nut": (_ask("nut-version", b"VER\n", same=False),),
+    "zookeeper": (_ask("zookeeper-srvr", b"srvr\n", same=False),),
+    "ldap": (Follow(BY_NAME["ldap"], same=False),),
+    "vnc": (_ask("vnc-version", b"RFB 003.008\n"),),
+    "rsync": (_ask("rsync-list", b"@RSYNCD: 31.0\n\n"),),
+}
+"""What tells more, by protocol, where product or version is still missing."""
+HINTS: Final[tuple[tuple[re.Pattern[bytes], tuple[str, ...]], ...]] = (
+    (re.compile(rb"ERROR\r?\n"), ("version", "stomp")),
+    (re.compile(rb"ERR UNKNOWN_COMMAND|ERR unknown_command", re.I), ("version",)),
+    (re.compile(rb"UNKNOWN_COMMAND\r?\n|BAD_FORMAT"), ("stats",)),
+    (re.compile(rb"-ERR|-NOAUTH|\*1\r\n"), ("redis-ping",)),
+    (re.compile(rb":?\S+ (?:4[25]1|NOTICE|ERROR)\b|ERROR :"), ("irc",)),
+    (re.compile(rb"\x15\x03[\0-\x04]\0\x02"), ("tls",)),
+    (re.compile(rb"(?i)HTTP request to an HTTPS|plain HTTP request|SSL-enabled"), ("tls",)),
+    (re.compile(rb"<\?xml|<stream:|stream:error"), ("xmpp",)),
+    (re.compile(rb"ERR (?:UNKNOWN-COMMAND|INVALID)"), ("nut",)),
+    (re.compile(rb"\x03\0\0"), ("rdp", "s7")),
+    (re.compile(rb"E\0\0\0.[SM]|[SN]$", re.S), ("postgresql-ssl",)),
+    (re.compile(rb"[0-9a-f]{4}ERR"), ("git",)),
+    (re.compile(rb"SIP/2\.0"), ("sip",)),
+    (re.compile(rb"RTSP/1\.0"), ("rtsp",)),
+    (re.compile(rb"\0\0..\x04\0\0\0\0\0", re.S), ("h2",)),
+)
+"""What an answer that nobody reads hints at."""
+
+_PAGES: Final[tuple[tuple[re.Pattern[bytes], tuple[str, ...]], ...]] = (
+    (re.compile(rb"(?i)node[_ ]exporter|prometheus"), ("/metrics", "/api/v1/status/buildinfo")),
+    (re.compile(rb'"cluster_name"|"couchdb"'), ()),
+    (re.compile(rb"(?i)grafana"), ("/api/health",)),
+    (re.compile(rb"(?i)consul"), ("/v1/agent/self",)),
+    (re.compile(rb"(?i)rabbitmq"), ("/api/overview",)),
+    (re.compile(rb"(?i)X-Influxdb"), ("/ping",)),
+    (re.compile(rb"(?i)kubernetes|\"kind\":\s*\"Status\"|/healthz"), ("/version",)),
+    (re.compile(rb"(?i)jupyter"), ("/api",)),
+    (re.compile(rb"(?i)sonarqube"), ("/api/server/version",)),
+    (re.compile(rb"(?i)neo4j"), ("/db/data/",)),
+    (re.compile(rb"(?i)solr"), ("/solr/admin/info/system?wt=json",)),
+    (re.compile(rb"(?i)transmission"), ("/transmission/rpc",)),
+    (re.compile(rb"(?i)haproxy|Statistics Report"), ()),
+    # What Go's and other toolkits' servers say of a page that is not there, without a name.
+    (re.compile(rb"404 page not found|\"page not found\"|X-Content-Type-Options: nosniff"),
+     ("/version", "/metrics")),
+)
+"""Pages that tell a version, by what the first page holds."""
+
+
+def follow_ups(facts: Facts, verdict: Verdict | None, data: bytes, *, port: int | None
+               ) -> Iterator[Follow]:
+    """Yield what to ask a service whose protocol is known, while product or version is missing."""
+    if verdict is not None and verdict.product and verdict.version:
+        return
+    if facts.name == "http":
+        yield from _pages(verdict, data, port)
+    else:
+        yield from FOLLOW.get(facts.name, ())
+
+
+def _pages(verdict: Verdict | None, data: bytes, port: int | None) -> Iterator[Follow]:
+    head = data[:PAGE_LOOKED_AT_MAX]
+    paths: list[str] = []
+    for pattern, found in _PAGES:
+        if pattern.search(head):
+            paths += [path for path in found if path not in paths]
+    if port in (2375, 2376):
+        paths.insert(0, "/version")
+    for path in paths[:PAGES_MAX]:
+        yield _ask(f"http-get {path}", http_get(path), same=False)
+    if verdict is None or not verdict.product:
+        yield _ask("http-head-of-nothing", http_get("/portulan-asks-only"), same=False)
+
+
+def hints(data: bytes) -> list[Probe]:
+    """Return the probes that an answer hints at, though nobody can read it."""
+    found: list[Probe] = []
+    for pattern, names in HINTS:
+        if pattern.match(data) or (names == ("tls",) and pattern.search(data[:4096])):
+            found += [BY_NAME[name] for name in names]
+    return found
