@@ -245,6 +245,18 @@ def wait_for_line(out: Path, word: bytes, timeout_s: float = 20) -> None:
         time.sleep(0.005)
 
 
+def wait_until_python_is_up(pid: int) -> None:
+    """Wait until a run minds signals as Python does.
+
+    Before that it is a copy of this process, with its libraries, and then `nsenter`.
+    """
+    of = Path(f"/proc/{pid}")
+    start = "\0".join(PORTULAN).encode()
+    while not (of / "cmdline").read_bytes().startswith(start):
+        time.sleep(0.001)
+    wait_for_line(of / "maps", b"msgspec")
+
+
 def tear(path: Path, chance: random.Random) -> int:
     """Cut a file at a random byte; return how many are left."""
     size = path.stat().st_size

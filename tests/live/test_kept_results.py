@@ -19,7 +19,16 @@ import pytest
 
 from portulan.lab import Lab
 from tests.lab.fixtures import skip_reason
-from tests.live.kept import PORTULAN, SCENARIO, Range, Story, leave, tear, wait_for_line
+from tests.live.kept import (
+    PORTULAN,
+    SCENARIO,
+    Range,
+    Story,
+    leave,
+    tear,
+    wait_for_line,
+    wait_until_python_is_up,
+)
 
 pytestmark = pytest.mark.live
 
@@ -122,7 +131,7 @@ def test_a_scan_told_to_stop_at_any_moment_leaves_without_a_traceback(story, tmp
         print(f"PORTULAN_KILLS_SEED={SEED}")
         each, said = story("-sS"), tmp_path / "stderr"
         process, out = each.begin(said)
-        wait_for_line(Path(f"/proc/{process.pid}/maps"), b"msgspec")  # Python itself is up
+        wait_until_python_is_up(process.pid)
         try:
             code = process.wait(chance.uniform(0, 1.5))
         except subprocess.TimeoutExpired:
@@ -130,7 +139,9 @@ def test_a_scan_told_to_stop_at_any_moment_leaves_without_a_traceback(story, tmp
             assert took_s <= LEAVE_MAX_S
         each.read(out)
         assert "Traceback" not in said.read_text()
-        assert code in (0, 130), said.read_text()
+        # CPython < 3.12 ends by the signal if it came within an `exec`, of which imports are full,
+        # whoever catches it then; a shell calls both 130.
+        assert code in (0, 130, -signal.SIGINT), said.read_text()
         each.finish()
         each.check()
 
