@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from portulan.drive.capture import Batch, Capture, CapturedPacket
-    from portulan.wire.dissect import Dissection, Layer
+    from portulan.wire.dissect import Dissection
 
 BLOCK_LINES = 512
 """Lines written at a time: a system call a line would take longer than making it."""
@@ -83,22 +83,11 @@ def _carried(packet: CapturedPacket) -> str:
 
 
 def _tree(packet: CapturedPacket, first_ns: int) -> str:
-    found = packet.dissection
+    from portulan.wire.shown import dissection_parts, tree
+
     cut = f", {len(packet)} captured" if len(packet) != packet.length else ""
     head = f"frame {packet.number}, {packet.length} bytes{cut}, {_time_text(packet.time_ns)}"
-    lines = [head, *(line for layer in found.layers for line in _layer_lines(layer))]
-    if found.payload_end > found.payload_at:
-        lines.append(f"  payload, {found.payload_end - found.payload_at} bytes")
-    if found.defect:
-        lines.append(f"  [byte {found.defect_at}: {found.defect}]")
-    return "\n".join(lines)
-
-
-def _layer_lines(layer: Layer) -> Iterator[str]:
-    yield f"  {layer.name}, byte {layer.at}"
-    for name, value in layer.values():
-        shown = ", ".join(map(str, value)) if isinstance(value, list) else value
-        yield f"    {name} = {shown}"
+    return tree(head, dissection_parts(packet.dissection))
 
 
 def _time_text(time_ns: int) -> str:

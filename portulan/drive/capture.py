@@ -33,10 +33,11 @@ from portulan.link.pcapng_copy import Blocks
 from portulan.link.pcapng_packets import PcapngFrames
 from portulan.link.pcapng_reader import PcapngReader
 from portulan.target.ports import parse_ports
-from portulan.wire.columns import Masked, check_names, dtype_of, numbered
+from portulan.wire.columns import check_names, dtype_of, numbered
 from portulan.wire.frames import Frames, LinkType
 from portulan.wire.ipv4 import IpProtocol
 from portulan.wire.locate import locate
+from portulan.wire.shown import Table
 
 from .capture_batch import Batch, CapturedPacket
 from .capture_writer import BatchWriter, Portion, Splitter, Target
@@ -135,7 +136,7 @@ class Capture:
         for batch in self.batches():
             yield batch.frames
 
-    def columns(self, *names: str) -> dict[str, Masked]:
+    def columns(self, *names: str) -> Table:
         """Return one masked array a field, one value a packet (`ip.src`, `tcp.dport`, ...).
 
         Raises `UsageError` for a name that is no field.
@@ -143,11 +144,11 @@ class Capture:
         check_names(names)
         parts = [numbered(batch.frames, names, batch.numbers) for batch in self.batches()]
         if not parts:
-            return {name: np.ma.masked_array(np.empty(0, dtype_of(name))) for name in names}
-        return {
-            name: np.ma.concatenate([part[name] for part in parts])  # type: ignore[no-untyped-call]
-            for name in names
-        }
+            return Table(
+                (name, np.ma.masked_array(np.empty(0, dtype_of(name)))) for name in names)
+        return Table(
+            (name, np.ma.concatenate([part[name] for part in parts]))  # type: ignore[no-untyped-call]
+            for name in names)
 
     def __iter__(self) -> Iterator[CapturedPacket]:
         for batch in self.batches():

@@ -83,6 +83,19 @@ class CapturedPacket:
                "frame.length": self.length, "frame.captured": len(self.octets)}
         return own[name] if name in own else self.dissection.get(name)
 
+    def __getattr__(self, name: str) -> LayerFields:
+        """Return the first header of a name: `packet.ip.src`, `packet.dns.qname`."""
+        for layer in () if name.startswith("_") else self.layers:
+            if layer.name == name:
+                return LayerFields(layer)
+        raise AttributeError(f"packet has no header {name!r}")
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *(layer.name for layer in self.layers)]
+
+    def _ipython_key_completions_(self) -> list[str]:
+        return [name for layer in self.layers for name, _ in layer.values()]
+
     def __getitem__(self, name: str) -> Any:
         value = self.get(name)
         if value is None:
@@ -104,3 +117,39 @@ class CapturedPacket:
 
     def __repr__(self) -> str:
         return f"<packet {self.number}: {self}>"
+
+    @property
+    def _head(self) -> str:
+        cut = f", {len(self)} captured" if len(self) != self.length else ""
+        return f"packet {self.number}, {self.length} bytes{cut}: {self}"
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        from portulan.wire.shown import dissection_parts, tree
+
+        printer.text(tree(self._head, dissection_parts(self.dissection)))
+
+    def _repr_html_(self) -> str:
+        from portulan.wire.shown import dissection_parts, tree_html
+
+        return tree_html(self._head, dissection_parts(self.dissection))
+
+
+class LayerFields:
+    """One header of a captured packet; its fields are attributes."""
+
+    def __init__(self, layer: Layer) -> None:
+        self._layer = layer
+
+    def __getattr__(self, name: str) -> Any:
+        wanted = f"{self._layer.name}.{name}"
+        for known, value in () if name.startswith("_") else self._layer.values():
+            if known == wanted:
+                return value
+        raise AttributeError(f"this {self._layer.name} has no {name!r}")
+
+    def __dir__(self) -> list[str]:
+        return [name.partition(".")[2] for name, _ in self._layer.values()]
+
+    def __repr__(self) -> str:
+        values = (f"{name.partition('.')[2]}={value}" for name, value in self._layer.values())
+        return f"<{self._layer.name} {', '.join(values)}>"

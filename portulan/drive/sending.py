@@ -35,6 +35,8 @@ BATCH: Final = 4_096
 SLICES_PER_SECOND: Final = 100
 """How often a paced stream sends: a slice a hundredth of a second is smooth and cheap."""
 NEIGHBOUR_WAIT_NS: Final = 500_000_000
+PAIRS_SHOWN: Final = 20
+"""Replies that a shell shows of an exchange: what fits on a screen."""
 STUCK_NS: Final = 5_000_000_000
 """How long no link may take a frame before we say so."""
 
@@ -107,6 +109,14 @@ class Exchange:
 
     def __repr__(self) -> str:
         return f"<{np.count_nonzero(self.rtt_ns >= 0)} of {len(self)} answered>"
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # noqa: ANN401 - IPython's own
+        lines = [repr(self)]
+        for pair in self.answered[:PAIRS_SHOWN]:
+            lines.append(f"  {pair.reply}, rtt {pair.rtt_ns / 1e6:.3f} ms")
+        if len(self.answered) > PAIRS_SHOWN:
+            lines.append(f"  … {len(self.answered) - PAIRS_SHOWN:,} more")
+        printer.text("\n".join(lines))
 
 
 def exchange(

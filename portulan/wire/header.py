@@ -31,7 +31,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from inspect import get_annotations
+from inspect import Parameter, Signature, get_annotations
 from typing import Any, ClassVar, Self, TypeAlias, TypeVar, dataclass_transform, get_type_hints
 
 import numpy as np
@@ -99,10 +99,22 @@ class Columns:
         return dir(self._view)
 
 
+class _Signature:
+    """What `inspect.signature` and tab completion see: the fields, each by its keyword."""
+
+    def __get__(self, header: object, kind: type[Header]) -> Signature | None:
+        known = getattr(kind, "layout", None)
+        return known and Signature([
+            Parameter(name, Parameter.KEYWORD_ONLY, default=Parameter.empty
+                      if field.default is REQUIRED else field.default)
+            for name, field in known.by_name.items()])
+
+
 @dataclass_transform(frozen_default=True, kw_only_default=True)
 class Header:
     """A header's scalar value; subclasses declare its fields."""
 
+    __signature__: ClassVar[Any] = _Signature()
     layer: ClassVar[str]
     layout: ClassVar[Layout]
     size: ClassVar[int]
@@ -308,6 +320,16 @@ class Packet:
                 return layer
         raise KeyError(kind.__name__)
 
+    def __getattr__(self, name: str) -> Header:
+        """Return the first header by its name in the registry: `packet.tcp`."""
+        for layer in () if name.startswith("_") else self.layers:
+            if isinstance(layer, Header) and layer.layer == name:
+                return layer
+        raise AttributeError(f"packet has no header {name!r}")
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *(x.layer for x in self.layers if isinstance(x, Header))]
+
     def __contains__(self, kind: type[Header]) -> bool:
         return any(isinstance(layer, kind) for layer in self.layers)
 
@@ -354,6 +376,16 @@ class Packet:
 
     def __repr__(self) -> str:
         return " / ".join(repr(layer) for layer in self.layers)
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        from portulan.wire.shown import packet_text
+
+        printer.text(packet_text(self))
+
+    def _repr_html_(self) -> str:
+        from portulan.wire.shown import packet_html
+
+        return packet_html(self)
 
 
 def _numbers(given: Numbers) -> tuple[int, ...]:

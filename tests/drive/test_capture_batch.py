@@ -29,3 +29,19 @@ def test_packet_without_the_field_raises_key_error(batch):
     with pytest.raises(UsageError):
         packet["no.such"]
     assert "tcp.dport" not in packet and packet["frame.time_ns"] == 10
+
+
+def test_headers_and_their_fields_are_attributes(batch):
+    packet = next(batch.packets())
+    assert (packet.udp.sport, str(packet.ip.src)) == (1, "0.0.0.0")
+    assert "udp" in dir(packet) and "sport" in dir(packet.udp)
+    assert repr(packet.udp) == "<udp sport=1, dport=53, length=8, checksum=65448>"
+    for missing in (lambda: packet.tcp, lambda: packet.udp.nothing, lambda: packet._x):
+        with pytest.raises(AttributeError):
+            missing()
+
+
+def test_packet_in_a_notebook_is_a_tree(batch):
+    packet = next(batch.packets())
+    assert "<th>udp.dport</th><td>53</td>" in packet._repr_html_()
+    assert "udp.dport" in packet._ipython_key_completions_()

@@ -126,3 +126,13 @@ def test_interface_that_is_not_there_is_named(ground):
 def test_reply_frames_keep_their_link_type(ground):
     done = asked(ground, IPv4(dst="127.0.0.1") / TCP(dport=9))
     assert done.replies[0][1].link_type == LinkType.RAW
+
+
+def test_exchange_in_a_shell_shows_who_answered(ground):
+    class Printer:
+        text = staticmethod(lambda said: lines.extend(said.splitlines()))
+
+    lines = []
+    asked(ground, IPv4(dst=("10.8.0.1", "10.8.0.25")) / ICMP.echo())._repr_pretty_(Printer, False)
+    assert lines[0] == "<25 of 25 answered>" and "10.8.0.1 > 10.9.0.1 ICMP" in lines[1]
+    assert lines[-1] == "  … 5 more"

@@ -237,3 +237,26 @@ def test_local_class_with_local_types_resolves():
     finally:
         from portulan.wire import header
         header._HEADERS.pop("local")
+
+
+def test_signature_of_a_header_names_its_fields_and_their_defaults():
+    import inspect
+
+    from portulan.wire import UDP
+
+    signature = inspect.signature(UDP)
+    assert list(signature.parameters) == ["sport", "dport", "length", "checksum"]
+    assert signature.bind(dport=53).kwargs == {"dport": 53}
+
+
+def test_header_of_a_packet_is_an_attribute():
+    import copy
+
+    from portulan.wire import TCP, UDP, IPv4
+
+    packet = IPv4() / UDP(dport=53) / b"x"
+    assert packet.udp is packet[UDP] and "udp" in dir(packet)
+    assert copy.copy(packet) == packet
+    with pytest.raises(AttributeError):
+        packet.tcp  # noqa: B018 - the asking is the test
+    assert TCP not in packet
