@@ -139,7 +139,7 @@ def test_a_scan_told_to_stop_at_any_moment_leaves_without_a_traceback(story, tmp
             assert took_s <= LEAVE_MAX_S
         each.read(out)
         assert "Traceback" not in said.read_text()
-        # CPython (3.11 does) ends by the signal if it came within an `exec`, of which imports are full,
+        # CPython 3.11 ends by the signal if it came within an `exec`, of which imports are full,
         # whoever catches it then; a shell calls both 130.
         assert code in (0, 130, -signal.SIGINT), said.read_text()
         each.finish()
