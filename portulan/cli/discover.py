@@ -47,7 +47,7 @@ def discover(
         raise UsageError("-n asks no server", where="--dns-server", hint="give one of them")
     check_server(server)
     options = Options(
-        targets=targets, kind="n", interface=interface, ip4=ip4, ip6=ip6, exclude=exclude,
+        targets=targets, kind=("n",), interface=interface, ip4=ip4, ip6=ip6, exclude=exclude,
         max_rate=max_rate, every_state=every_state, as_json=as_json, outputs=outputs,
         no_keep=no_keep, yes=yes,
     )

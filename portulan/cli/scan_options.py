@@ -24,7 +24,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 #: nmap's letters behind `-s`.
 METHODS: Final[dict[str, Method]] = {
     "S": "syn", "T": "connect", "n": "ping", "A": "ack", "W": "window", "F": "fin", "N": "null",
-    "X": "xmas", "U": "udp",
+    "X": "xmas", "U": "udp", "Y": "sctp", "O": "protocols",
 }
 #: What help puts the flags under.
 WHOM, HOW, PACE, SHOW = "Whom to ask", "What to ask", "How fast and how long", "What is shown"
@@ -78,10 +78,11 @@ class Options:
     top_ports: int | None = flag(
         "--top-ports", type=click.IntRange(1), metavar="N", default=None, panel=HOW,
         help="The N most common ports. [default: 1000]")
-    kind: str = flag(
-        "-s", metavar="S|T|U|A|W|F|N|X|n", panel=HOW,
-        help="-sS SYN scan, -sT connect scan, -sU UDP, -sA ACK, -sW Window, -sF FIN, "
-             "-sN NULL, -sX Xmas, -sn hosts only. [default: the best allowed]")
+    kind: tuple[str, ...] = flag(
+        "-s", multiple=True, metavar="S|T|U|Y|A|W|F|N|X|O|n", default=(), panel=HOW,
+        help="-sS SYN scan, -sT connect scan, -sU UDP, -sY SCTP INIT, -sA ACK, -sW Window, "
+             "-sF FIN, -sN NULL, -sX Xmas, -sO IP protocols, -sn hosts only; -sSU joins TCP and "
+             "UDP. [default: the best allowed]")
     scan_flags: str = flag(
         "--scanflags", metavar="FLAGS", panel=HOW,
         help="TCP flags of your own, as SYNFIN or 0x03; -s says how to read the answers.")
@@ -131,19 +132,25 @@ class Options:
 
     def check(self) -> None:
         """Raise `UsageError` for what does not go together, before anything is sent."""
-        if self.kind and self.kind not in METHODS:
+        if unknown := {*self._letters} - {*METHODS}:
             known = ", ".join(f"-s{letter}" for letter in METHODS)
-            raise UsageError("no such scan", text=f"-s{self.kind}", hint=f"there are {known}")
+            raise UsageError("no such scan", text=f"-s{''.join(sorted(unknown))}",
+                             hint=f"there are {known}")
         if self.ports and self.top_ports:
             raise UsageError("-p and --top-ports say two things", hint="give one of them")
         if self.ip4 and self.ip6:
             raise UsageError("-4 and -6 leave nothing", hint="give one of them")
-        if self.kind == "n" and self.ping:
+        if "n" in self._letters and self.ping:
             raise UsageError("-sn asks who is up, -Pn says not to ask", hint="give one of them")
         if self.resume:
             self._check_resume()
         for output in self.outputs:
             check_output(output, kept=not self.no_keep)
+
+    @property
+    def _letters(self) -> str:
+        """What stands behind all `-s`, each letter once."""
+        return "".join(dict.fromkeys("".join(self.kind)))
 
     def _check_resume(self) -> None:
         """Refuse what the kept plan says already: it would be ignored."""
@@ -161,6 +168,8 @@ class Options:
         from portulan.drive.request import Request
         from portulan.scan.flags import parse_flags
 
+        methods = [METHODS[letter] for letter in self._letters] or ["auto"]
+        methods.sort(key=lambda method: method in ("udp", "sctp"))  # stable: TCP goes first
         targets = [(text, "target") for text in self.targets]
         for name in self.lists:
             targets += read_words(name, "-iL")
@@ -169,7 +178,7 @@ class Options:
             exclude += read_words(name, "--exclude-file")
         return Request(
             targets=targets, exclude=exclude, ports=self.ports, top_ports=self.top_ports or 0,
-            method=METHODS[self.kind] if self.kind else "auto",
+            method=methods[0], also=methods[1:],
             tcp_flags=parse_flags(self.scan_flags) if self.scan_flags else None,
             discover=self.ping is None,
             family=4 if self.ip4 else 6 if self.ip6 else 0, interface=self.interface,

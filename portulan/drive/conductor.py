@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from portulan.drive.clock import Clock
 from portulan.drive.findings import Evidence, Findings
 from portulan.drive.packets import Found, PacketSweep, Report, probes_of
-from portulan.drive.plan import Plan, fingerprint
+from portulan.drive.plan import UNMEASURED, Plan, fingerprint
 from portulan.drive.resume import agree, host_numbers
 from portulan.drive.step import Known, Memory, Phase, Step, Tally
 from portulan.drive.ways import Cables, Learned, Macs
@@ -48,11 +48,17 @@ NEWS_MAX: Final = 256
 NEWS_A_STEP: Final = 16
 #: A progress event goes into the record this often.
 PROGRESS_NS: Final = 1_000_000_000
-#: The phase that asks ports; what else there is only finds out whom to ask.
+#: The phase that asks ports, and those of further protocols (`scan-udp`); what else there is only
+#: finds out whom to ask.
 SCAN: Final = "scan"
 
 News: TypeAlias = "queue.Queue[Found | BaseException | None]"
 Amend: TypeAlias = Callable[[list[AnyEvent]], list[AnyEvent]]
+
+
+def asks_ports(phase: str) -> bool:
+    """Tell whether a phase of this name asks ports."""
+    return phase.partition("-")[0] == SCAN
 
 
 class Runner(Protocol):
@@ -115,18 +121,19 @@ class Conductor:
             first_wait_ns=first * 1_000_000,
         )
 
-    def sweep(self, name: str, space: Space) -> tuple[Phase, Sweep]:
+    def sweep(self, name: str, space: Space, *, method: str = "") -> tuple[Phase, Sweep]:
         """Return a machine for a space, and the phase it stands for."""
         aim = self.plan.aim
+        measured = asks_ports(name) and method not in UNMEASURED
         # Discovery is not sharded: a shard needs to know its hosts, whichever probes it is given.
-        shard = aim.shard if name == SCAN else Shard(1, 1)
+        shard = aim.shard if asks_ports(name) else Shard(1, 1)
         seed = aim.request.seed
         sweep = Sweep(
             space.size, seed=seed, shard=shard, rate_pps=aim.rate_pps, retries=aim.retries,
             round_trip=self._round_trip(), hosts=space.host_count, host_of=space.host_of,
             # Limits on ICMP errors are no loss, and most of a UDP scan's answers are such errors.
-            audit=name == SCAN and self.plan.method not in ("connect", "udp"),
-            recall_least=aim.request.recall if name == SCAN else 0.0,
+            audit=measured,
+            recall_least=aim.request.recall if measured else 0.0,
         )
         return Phase(name, fingerprint(space, seed, shard)), sweep
 
@@ -165,13 +172,13 @@ class Conductor:
         known, findings = self.memory.recall(course.phase) or Known.nothing(), course.findings
         if findings is not None:
             up = self.recall_hosts(findings)
-            asks_ports = course.phase.name == SCAN
+            asks = asks_ports(course.phase.name)
             known = agree(
                 known, findings.space, up=up, listed=findings.listed,
-                ports=self.memory.ports if asks_ports else (),
+                ports=self.memory.ports if asks else (),
             )
             findings.know(known.answers)
-            if not asks_ports:
+            if not asks:
                 course.sweep.settle(probes_of(findings.space, up))
         course.sweep.resume(known.answers, known.mark)
         return known.sent
@@ -194,7 +201,7 @@ class Conductor:
                 events += findings.events(found)
         if course.amend:
             events = course.amend(events)
-        if course.phase is not None and course.phase.name == SCAN and findings is not None:
+        if course.phase is not None and asks_ports(course.phase.name) and findings is not None:
             tally.hosts_up = max(len(tally.up), findings.hosts_up)
         else:
             self._count(events)

@@ -24,7 +24,7 @@ from portulan.target.bitmap import Bitmap
 from portulan.target.space import TCP, Space
 from portulan.wire.frames import Frames
 
-PROTOCOL_TEXT: Final[Mapping[int, ProtocolName]] = {6: "tcp", 17: "udp", 132: "sctp"}
+PROTOCOL_TEXT: Final[Mapping[int, ProtocolName]] = {0: "ip", 6: "tcp", 17: "udp", 132: "sctp"}
 #: Silent hosts of a scan without discovery that get an event each; of more, their number tells.
 SILENT_LISTED_MAX: Final = 16
 #: Events handed on at once at the end of a scan: bounds memory and the wait for the first line.
@@ -70,6 +70,13 @@ class Findings:
         """How many hosts are known to be up."""
         return int(self._seen.sum())
 
+    def up(self) -> dict[str, str]:
+        """Return the addresses of hosts that are known to be up, and why."""
+        hosts = np.flatnonzero(self._seen)
+        reasons = self._reason[hosts].tolist()
+        texts = address_texts(*self.space.host_address(hosts))
+        return {text: REASON_TEXT[reason] for text, reason in zip(texts, reasons, strict=True)}
+
     def know_up(self, hosts: NDArray[np.int64], reasons: NDArray[np.uint8]) -> None:
         """Count these hosts as up; they have an event already."""
         self._seen[hosts] = True
@@ -91,14 +98,16 @@ class Findings:
         ))
         listed = self.listed[answers.state]
         rtt_us = np.maximum(found.rtt_ns, 0) // 1000
-        events = self._hosts(answers, rtt_us)
+        events = self._hosts(answers, found, rtt_us)
         self.open += int((answers.state == State.OPEN).sum())
         if listed.any():
             rows = np.flatnonzero(listed)
             events += self._ports(answers.take(rows), found, rows, rtt_us=rtt_us[rows])
         return events
 
-    def _hosts(self, answers: Answers, rtt_us: NDArray[np.int64]) -> list[AnyEvent]:
+    def _hosts(
+        self, answers: Answers, found: Found, rtt_us: NDArray[np.int64]
+    ) -> list[AnyEvent]:
         firm = np.flatnonzero(~answers.soft)
         host = self.space.host_of(answers.index[firm])
         new = ~self._seen[host]
@@ -111,17 +120,27 @@ class Findings:
         family, hi, lo = self.space.host_address(host)
         texts = address_texts(family, hi, lo)
         reasons, times = answers.reason[row].tolist(), rtt_us[row].tolist()
+        frames = self._prove_hosts(answers.take(row), found, row)
         if not self._names:
             return [
-                Host(addr=text, state="up", reason=REASON_TEXT[reason], rtt_us=time)
-                for text, reason, time in zip(texts, reasons, times, strict=True)
+                Host(addr=text, state="up", reason=REASON_TEXT[reason], rtt_us=time, frames=numbers)
+                for text, reason, time, numbers in zip(texts, reasons, times, frames, strict=True)
             ]
         return [
             Host(addr=text, state="up", reason=REASON_TEXT[reason], rtt_us=time,
-                 names=self._names_of(*key))
-            for text, reason, time, *key in zip(
-                texts, reasons, times, family.tolist(), hi.tolist(), lo.tolist(), strict=True)
+                 names=self._names_of(*key), frames=numbers)
+            for text, reason, time, numbers, *key in zip(
+                texts, reasons, times, frames, family.tolist(), hi.tolist(), lo.tolist(),
+                strict=True)
         ]
+
+    def _prove_hosts(
+        self, answers: Answers, found: Found, rows: NDArray[np.int64]
+    ) -> list[list[int]]:
+        """Keep what shows that hosts are up; a port's answer is kept with the port."""
+        if (answers.state == State.UP).all():
+            return self._prove(answers, found, rows)
+        return [[] for _ in range(len(answers))]
 
     def _names_of(self, family: int, hi: int, lo: int) -> list[str]:
         return list(self._names.get((family, hi << 64 | lo), ())) if self._names else []

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Final, TypeAlias
 
 from portulan.drive.clock import Clock, rfc3339
 from portulan.drive.conductor import SCAN, Conductor, Course, Runner
@@ -11,16 +13,21 @@ from portulan.drive.controls import Controls
 from portulan.drive.discovery import Discovery
 from portulan.drive.findings import Evidence
 from portulan.drive.packets import Report
-from portulan.drive.plan import Plan, controlled
+from portulan.drive.plan import Leg, Plan, controlled, of_protocol
 from portulan.drive.step import Memory, Step
 from portulan.record import SCHEMA, AnyEvent, End, EndReason, Host, Missed, Note, Run
 from portulan.scan.flags import FlagKind, manner_of
 from portulan.scan.kind import Kind
+from portulan.scan.sctp import SctpKind
 from portulan.scan.sweep import Sweep
 from portulan.scan.syn import SynKind
 from portulan.scan.udp import UdpKind
 from portulan.target.ranges import Range, merge, subtract
 from portulan.target.space import Segment, Space
+
+PlainKind: TypeAlias = type[UdpKind] | type[SctpKind]
+#: Kinds of methods other than TCP's.
+PLAIN_KINDS: Final[Mapping[str, PlainKind]] = {"udp": UdpKind, "sctp": SctpKind}
 
 
 class Job:
@@ -65,7 +72,7 @@ class Job:
 
     def _run(self) -> Run:
         aim, space = self._plan.aim, self._plan.aim.space()
-        probes = 0 if self._plan.method == "ping" else aim.shard.size(space.size)
+        probes = 0 if self._plan.method == "ping" else aim.probes
         return Run(
             schema=SCHEMA, id=self._run_id, version=self._version, argv=aim.request.argv,
             started=rfc3339(Clock.unix()), seed=aim.request.seed,
@@ -95,18 +102,19 @@ class Job:
     def _phases(self) -> Iterator[Step]:
         plan = self._plan
         raw = plan.rights.net_raw and plan.rights.packet_sockets
-        connect = plan.method == "connect" or not raw
+        connect = not any(leg.raw for leg in plan.legs) and (bool(plan.legs) or not raw)
         discovery = Discovery(self._conductor, self._known_hosts())
         # Packets find who is up even before a connect scan: two ports alone would miss a host
         # whose firewall is silent.
         packets = raw and (plan.aim.request.discover or not connect)
         up = yield from (discovery.by_packets() if packets else discovery.by_connect())
         self._tally.hosts_up = len(self._tally.up)
-        if plan.method == "ping" or self.stopped:
-            return
-        space = self._space(up)
-        if space.size:
-            yield from self._scan(space, connect=connect)
+        for number, leg in enumerate(plan.legs):
+            space = self._space(up, leg)
+            if self.stopped:
+                return
+            if space.size:
+                yield from self._scan(leg, space, SCAN if not number else f"{SCAN}-{leg.protocol}")
 
     def _known_hosts(self) -> dict[str, Host]:
         if self._memory is None:
@@ -117,39 +125,44 @@ class Job:
 
     # -- ports -----------------------------------------------------------------------------
 
-    def _space(self, up: Sequence[Range]) -> Space:
-        """Return the probes to hosts that are up."""
+    def _space(self, up: Sequence[Range], leg: Leg) -> Space:
+        """Return a leg's probes to hosts that are up."""
         outside = subtract(merge(b.range for b in self._plan.aim.targets.blocks), up)
-        return Space(
+        whole = Space(
             Segment(part.family, part.start, part.count, block.ports.packed())
             for block in self._plan.aim.targets.blocks
             for part in subtract([block.range], outside)
         )
+        return whole if len(self._plan.legs) == 1 else of_protocol(whole, leg.protocol)
 
-    def _scan(self, space: Space, *, connect: bool) -> Iterator[Step]:
+    def _scan(self, leg: Leg, space: Space, name: str) -> Iterator[Step]:
         conductor, aim = self._conductor, self._plan.aim
-        phase, sweep = conductor.sweep(SCAN, space)
+        phase, sweep = conductor.sweep(name, space, method=leg.method)
         kind: Kind | None = None
         make = self._by_connect(sweep, space)
-        if not connect:
-            kind = self._kind(space)
+        if leg.raw:
+            kind = self._kind(leg, space)
             make = conductor.on_links(sweep, kind)
         findings = conductor.findings(space, kind, every_state=aim.request.every_state)
         conductor.recall_hosts(findings)
         yield from conductor.run(Course(sweep, findings, make, phase))
-        self._tally.missed = _missed(sweep)
-        if controlled(self._plan) and not self.stopped:
-            yield from Controls(conductor, findings, None if connect else self._kind).steps()
+        self._tally.missed = self._tally.missed or _missed(sweep)
+        if controlled(self._plan, leg) and not self.stopped:
+            make_kind = partial(self._kind, leg) if leg.raw else None
+            yield from Controls(conductor, findings, make_kind).steps()
         asked = sweep.ours if aim.shard.count > 1 else None
         for events in findings.rest(asked=asked, stopped=self.stopped):
             yield Step(events)
+        if leg is not self._plan.legs[-1]:
+            self._tally.up.update(findings.up())
 
-    def _kind(self, space: Space) -> Kind:
+    def _kind(self, leg: Leg, space: Space) -> Kind:
         paths, key, sport = (
             self._conductor.paths(space), self._conductor.key, self._conductor.sport)
-        if self._plan.method == "udp":
-            return UdpKind(space, paths, key=key, sport=sport)
-        manner = manner_of(self._plan.method, self._plan.aim.request.tcp_flags)
+        plain = PLAIN_KINDS.get(leg.method)
+        if plain is not None:
+            return plain(space, paths, key=key, sport=sport)
+        manner = manner_of(leg.method, self._plan.aim.request.tcp_flags)
         if manner is None:
             return SynKind(space, paths, key=key, sport=sport)
         return FlagKind(space, paths, key=key, sport=sport, manner=manner)

@@ -25,10 +25,11 @@ from portulan.scan.pace import TIMING
 from portulan.target.classify import UNASKABLE, classify_ranges, kinds
 from portulan.target.hosts import Word
 from portulan.target.permutation import Shard
-from portulan.target.ports import PortSet, parse_ports, top_ports
+from portulan.target.ports import PROTOCOLS, PortSet, parse_ports, top_ports
+from portulan.target.protocols import PROTOCOL_MAX
 from portulan.target.ranges import Range, address_count
 from portulan.target.scope import ScopeRules
-from portulan.target.space import Space
+from portulan.target.space import Segment, Space
 from portulan.target.targets import Resolve, Targets, parse_targets
 from portulan.wire.tcp import TcpFlags
 
@@ -47,8 +48,13 @@ class ScopeNeeded(UsageError):  # noqa: N818 - says what is needed, as UsageErro
 #: Scans by raw frames, as people say it.
 SCAN_NAME: Final = {
     "syn": "SYN scan", "ack": "ACK scan", "window": "Window scan", "fin": "FIN scan",
-    "null": "NULL scan", "xmas": "Xmas scan", "udp": "UDP scan",
+    "null": "NULL scan", "xmas": "Xmas scan", "udp": "UDP scan", "sctp": "SCTP INIT scan",
+    "protocols": "IP protocol scan",
 }
+#: Whose ports methods ask; those that are not here ask TCP's.
+PROTOCOL_OF: Final = {"udp": "udp", "sctp": "sctp", "protocols": "ip"}
+#: Methods by which nothing can be told about what was missed.
+UNMEASURED: Final = ("connect", "ping", "udp", "sctp", "protocols")
 #: Methods after which hosts where much is open are looked at more closely; see `controls.py`.
 CONTROLLED: Final = ("syn", "connect")
 #: Random high ports asked of such a host, and connections made to those and to ports asked.
@@ -84,9 +90,51 @@ class Aim:
         given = self.request.retries
         return TIMING[self.request.timing][1] if given is None else given
 
+    @property
+    def probes(self) -> int:
+        """How many probes a first pass of this shard has."""
+        return sum(self.shard.size(space.size) for space in self.spaces())
+
     def space(self) -> Space:
         """Return the index space of every port of every target."""
         return Space.of(self.targets)
+
+    def spaces(self) -> list[Space]:
+        """Return the space of each protocol's ports, in the order in which they are asked."""
+        protocols, whole = protocols_of(self.request), self.space()
+        if len(protocols) == 1:
+            return [whole]
+        return [of_protocol(whole, name) for name in protocols]
+
+
+def of_protocol(space: Space, name: str) -> Space:
+    """Return the part of a space that asks ports of one protocol."""
+    number = PROTOCOLS[name]
+    # Segments share their lists, which may be of 65,535 ports.
+    lists = {id(each.keys): each.keys for each in space.segments}
+    chosen = {
+        identity: tuple(key for key in keys if key >> 16 == number)
+        for identity, keys in lists.items()
+    }
+    return Space(
+        Segment(each.family, each.start, each.count, chosen[id(each.keys)])
+        for each in space.segments
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """One method's part of a plan."""
+
+    method: str
+    """syn, connect, udp, sctp, protocols, or a method of `scan/flags.py`."""
+    raw: bool
+    """By frames of our own, not by sockets."""
+
+    @property
+    def protocol(self) -> str:
+        """Whose ports it asks."""
+        return PROTOCOL_OF.get(self.method, "tcp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +142,17 @@ class Plan:
     """An aim, and the way this machine takes to it."""
 
     aim: Aim
-    method: str
-    """syn, connect, ping, udp, or a method of `scan/flags.py`."""
+    legs: tuple[Leg, ...]
+    """One after the other; none if only hosts are asked for."""
     why: str
     ways: Ways
     rights: Rights
     notes: tuple[str, ...] = field(default=())
+
+    @property
+    def method(self) -> str:
+        """ping, or the methods of all legs: `syn`, `syn+udp`."""
+        return "+".join(leg.method for leg in self.legs) or "ping"
 
 
 def take_aim(request: Request, resolve: Resolve) -> Aim:
@@ -109,7 +162,7 @@ def take_aim(request: Request, resolve: Resolve) -> Aim:
     targets = parse_targets(
         [Word(*word) for word in request.targets], ports=ports, resolve=resolve,
         exclude=[Word(*word) for word in request.exclude],
-        family=request.family or None, protocols=(_protocol(request),),
+        family=request.family or None, protocols=protocols_of(request),
     )
     _check_protocol(request, targets)
     _check_forbidden(targets)
@@ -136,17 +189,18 @@ def make_plan(aim: Aim, ways: Ways, rights: Rights) -> Plan:
     notes += [f"{each.range} left out: {each.reason}" for each in ways.unreached[:UNREACHED_SHOWN]]
     if len(ways.unreached) > UNREACHED_SHOWN:
         notes.append(f"{len(ways.unreached) - UNREACHED_SHOWN} more ranges left out")
-    method, why = _method(aim.request, ways, rights)
-    if aim.request.recall and method in ("connect", "ping", "udp"):
-        raise UsageError(f"no estimate of what a {method} scan misses", where="--recall",
+    legs, why = _legs(aim.request, ways, rights)
+    plan = Plan(aim, legs, why, ways, rights, tuple(notes))
+    if aim.request.recall and all(leg.method in UNMEASURED for leg in legs):
+        raise UsageError(f"no estimate of what a {plan.method} scan misses", where="--recall",
                          hint="leave it out, or scan by packets (-sS)")
-    return Plan(aim, method, why, ways, rights, tuple(notes))
+    return plan
 
 
 def describe(plan: Plan, space: Space) -> dict[str, object]:
     """Return the plan as plain values, for `--plan --json` and for people."""
     aim = plan.aim
-    probes = aim.shard.size(space.size)
+    probes = aim.probes
     return {
         "method": plan.method, "why": plan.why,
         "targets": [str(item) for item in aim.targets.ranges[:20]],
@@ -163,14 +217,14 @@ def describe(plan: Plan, space: Space) -> dict[str, object]:
     }
 
 
-def controlled(plan: Plan) -> bool:
-    """Tell whether hosts where much is open are looked at more closely afterwards."""
-    plain = plan.method in CONTROLLED and plan.aim.request.tcp_flags is None
+def controlled(plan: Plan, leg: Leg) -> bool:
+    """Tell whether hosts where much is open are looked at more closely after a leg."""
+    plain = leg.method in CONTROLLED and plan.aim.request.tcp_flags is None
     return plain and plan.aim.shard.count == 1
 
 
 def _controls(plan: Plan) -> str:
-    if not controlled(plan):
+    if not any(controlled(plan, leg) for leg in plan.legs):
         return "none"
     return (f"where many ports are open: {CONTROL_PORTS} random high ports, and at most "
             f"{PROVED_CONTROLS + PROVED_PORTS} connections with an empty line")
@@ -189,6 +243,7 @@ def _check_numbers(request: Request) -> None:
     if request.tcp_flags is not None and request.method not in ("auto", "syn", *MANNERS):
         raise UsageError(f"a {request.method} scan has no flags to choose", where="--scanflags",
                          hint="leave it out, or scan by TCP packets (-sS, -sA, -sF, ...)")
+    _check_methods(request)
     if request.timing not in TIMING:
         raise UsageError("no such timing", text=str(request.timing), where="-T", hint="0 to 5")
     if len(request.contact.encode()) > CONTACT_MAX_BYTES:
@@ -196,27 +251,50 @@ def _check_numbers(request: Request) -> None:
                          hint=f"at most {CONTACT_MAX_BYTES} bytes")
 
 
-def _protocol(request: Request) -> str:
-    return "udp" if request.method == "udp" else "tcp"
+def _check_methods(request: Request) -> None:
+    """Raise `UsageError` for methods that cannot share a scan."""
+    if not request.also:
+        return
+    methods = [request.method, *request.also]
+    if alone := {"ping", "protocols"} & {*methods}:
+        raise UsageError(f"a {' and '.join(alone)} scan goes alone", where="-s",
+                         hint="scan twice")
+    if len(protocols_of(request)) < len(methods):
+        raise UsageError("two scans of the same protocol's ports", where="-s",
+                         hint="one of TCP, -sU and -sY may be joined")
+
+
+def protocols_of(request: Request) -> tuple[str, ...]:
+    """Return the protocols whose ports are asked, in the order in which they are."""
+    methods = (request.method, *request.also)
+    return tuple(dict.fromkeys(PROTOCOL_OF.get(method, "tcp") for method in methods))
 
 
 def _ports(request: Request) -> PortSet:
-    protocol = _protocol(request)
+    protocols = protocols_of(request)
     if request.ports:
-        return parse_ports(request.ports, protocols=(protocol,))
-    ranked = top_ports(request.top_ports or DEFAULT_TOP_PORTS, protocol)
-    return PortSet.of(**{protocol: ranked})
+        return parse_ports(request.ports, protocols=protocols)
+    count = request.top_ports or DEFAULT_TOP_PORTS
+    return PortSet.of(**{
+        name: range(PROTOCOL_MAX + 1) if name == "ip" else top_ports(count, name)
+        for name in protocols
+    })
 
 
 def _check_protocol(request: Request, targets: Targets) -> None:
     """Raise `UsageError` for ports of another protocol than the scan's."""
-    if request.method == "udp":
-        if any(block.ports.tcp or block.ports.sctp for block in targets.blocks):
-            raise UsageError("only UDP ports can be scanned with -sU", where="-p",
-                             hint="leave T: and S: out")
-    elif any(block.ports.udp or block.ports.sctp for block in targets.blocks):
-        raise UsageError("only TCP ports can be scanned", where="-p",
-                         hint="leave S: out; -sU scans UDP ports")
+    asked = protocols_of(request)
+    for name, (letter, option) in _ASKED_BY.items():
+        if name not in asked and any(getattr(block.ports, name) for block in targets.blocks):
+            known = " and ".join(each.upper() for each in asked)
+            raise UsageError(f"only {known} ports can be scanned", where="-p",
+                             hint=f"leave {letter}: out, or scan them too: {option}")
+
+
+#: The letter before a protocol's ports, and the option by which they are asked.
+_ASKED_BY: Final = {
+    "tcp": ("T", "-sS"), "udp": ("U", "-sU"), "sctp": ("S", "-sY"), "ip": ("P", "-sO"),
+}
 
 
 def _check_forbidden(targets: Targets) -> None:
@@ -251,23 +329,31 @@ def _few(ranges: Sequence[Range]) -> str:
     return shown + (f" and {address_count(ranges[3:]):,} more addresses" if ranges[3:] else "")
 
 
-def _method(request: Request, ways: Ways, rights: Rights) -> tuple[str, str]:
+def _legs(request: Request, ways: Ways, rights: Rights) -> tuple[tuple[Leg, ...], str]:
+    """Return how each protocol's ports are asked, and why so."""
     raw = rights.net_raw and rights.packet_sockets
     if request.method == "ping":
-        return "ping", _ping_why(ways, raw)
-    if request.method == "connect":
-        return "connect", "connect scan, as asked"
-    if request.method != "auto" or request.tcp_flags is not None:
-        method = "syn" if request.method == "auto" else request.method
-        name = SCAN_NAME[method]
-        if not raw:
-            raise PrivilegeError(f"a {name}", right="CAP_NET_RAW", grant=grant(rights))
-        flags = request.tcp_flags
-        shown = "" if flags is None else f" with flags {str(TcpFlags(flags)) or 'none'}"
-        return method, f"{name}{shown}, as asked"
-    if raw:
-        return "syn", "SYN scan: CAP_NET_RAW is there, so handshakes stay half open"
-    return "connect", f"connect scan: no CAP_NET_RAW ({grant(rights)} would allow a SYN scan)"
+        return (), _ping_why(ways, raw)
+    told = [_leg(method, request.tcp_flags, rights, raw=raw)
+            for method in (request.method, *request.also)]
+    return tuple(leg for leg, _ in told), "; ".join(why for _, why in told)
+
+
+def _leg(method: str, flags: int | None, rights: Rights, *, raw: bool) -> tuple[Leg, str]:
+    if method == "connect":
+        return Leg("connect", raw=False), "connect scan, as asked"
+    if method == "auto" and flags is None:
+        if raw:
+            return Leg("syn", raw), "SYN scan: CAP_NET_RAW is there, so handshakes stay half open"
+        why = f"connect scan: no CAP_NET_RAW ({grant(rights)} would allow a SYN scan)"
+        return Leg("connect", raw), why
+    method = "syn" if method == "auto" else method
+    name = SCAN_NAME[method]
+    if not raw:
+        raise PrivilegeError(f"a {name}", right="CAP_NET_RAW", grant=grant(rights))
+    own = flags is not None and method not in PROTOCOL_OF
+    shown = f" with flags {str(TcpFlags(flags or 0)) or 'none'}" if own else ""
+    return Leg(method, raw), f"{name}{shown}, as asked"
 
 
 def _ping_why(ways: Ways, raw: bool) -> str:

@@ -9,6 +9,7 @@ from portulan.drive.findings import PROTOCOL_TEXT
 from portulan.drive.plan import Aim
 from portulan.scan.sweep import Sweep
 from portulan.target.address import address_texts
+from portulan.target.space import Space
 
 #: Probes made into text at once.
 PORTION: Final = 16_384
@@ -16,7 +17,11 @@ PORTION: Final = 16_384
 
 def probe_lines(aim: Aim) -> Iterator[bytes]:
     """Yield JSON Lines, one a probe of the first pass, in the order of sending."""
-    space = aim.space()
+    for space in aim.spaces():
+        yield from _lines_of(aim, space)
+
+
+def _lines_of(aim: Aim, space: Space) -> Iterator[bytes]:
     sweep = Sweep(space.size, seed=aim.request.seed, shard=aim.shard, retries=0)
     while (emission := sweep.emit(0, PORTION)) is not None:
         sweep.sent_batch(emission, 0, 0)

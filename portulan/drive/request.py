@@ -8,7 +8,7 @@ import msgspec
 
 Method: TypeAlias = Literal[
     "auto", "syn", "connect", "ping", "ack", "window", "fin", "null", "xmas",
-    "udp",
+    "udp", "sctp", "protocols",
 ]
 Word: TypeAlias = tuple[str, str]
 """A text and where it stood: ("10.0.0.1", "hosts.txt:3")."""
@@ -32,6 +32,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """nmap's notation; empty: the top `top_ports`."""
     top_ports: int = 0
     method: Method = "auto"
+    also: list[Method] = []
+    """Further methods, each for ports of another protocol."""
     tcp_flags: int | None = None
     """Flags of one's own in TCP probes; answers are read in the manner of `method`."""
     discover: bool = True

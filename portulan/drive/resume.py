@@ -18,10 +18,10 @@ from portulan.record import Port
 from portulan.scan.sweep import Mark
 from portulan.scan.verdict import REASON_TEXT, STATE_TEXT, Answers, Reason, State
 from portulan.target.address import address_value
-from portulan.target.space import SCTP, TCP, UDP, Space
+from portulan.target.space import IP, SCTP, TCP, UDP, Space
 
 BEGINNING: Final = Mark(1, 0)
-_PROTOCOL: Final = {"tcp": TCP, "udp": UDP, "sctp": SCTP}
+_PROTOCOL: Final = {"ip": IP, "tcp": TCP, "udp": UDP, "sctp": SCTP}
 _STATE: Final = {text: state for state, text in STATE_TEXT.items() if state != State.SILENT}
 _REASON: Final = {text: code for code, text in enumerate(REASON_TEXT)}
 

@@ -52,7 +52,7 @@ class Finding:
         self.names = host.names or self.names
         self.mac, self.vendor = host.mac or self.mac, host.vendor or self.vendor
         self.hops, self.rtt_us = host.hops or self.hops, host.rtt_us or self.rtt_us
-        self.rest = host.rest or self.rest
+        self.rest = {**self.rest, **host.rest}
 
     def add_port(self, port: Port) -> None:
         """Take a port's verdict; it also proves an otherwise unknown host."""

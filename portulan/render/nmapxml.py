@@ -26,10 +26,12 @@ CHUNK_HOSTS = 256
 XML_VERSION = "1.05"
 """The revision of nmap's XML that this follows."""
 
-SCAN_TYPES = frozenset({"syn", "ack", "connect", "null", "xmas", "window", "maimon", "fin", "udp"})
+SCAN_TYPES = frozenset({
+    "syn", "ack", "connect", "null", "xmas", "window", "maimon", "fin", "udp", "sctp", "protocols",
+})
 """Methods that nmap's DTD knows; other runs (host discovery) have no `scaninfo`, as in nmap."""
 
-SCAN_TYPES_BY_PROTOCOL = {"udp": "udp", "sctp": "sctpinit"}
+SCAN_TYPES_BY_PROTOCOL = {"udp": "udp", "sctp": "sctpinit", "ip": "ipproto"}
 
 CLOSED_REASON = {"tcp": "reset", "udp": "port-unreach", "sctp": "abort", "ip": "proto-unreach"}
 """What makes an unlisted port closed."""
@@ -89,11 +91,12 @@ def _head(run: Run | None, start: datetime | None) -> str:
 
 
 def _scaninfo(run: Run) -> str:
-    if run.method not in SCAN_TYPES:
+    of_tcp = run.method.partition("+")[0]
+    if of_tcp not in SCAN_TYPES:
         return ""
     asked = port_groups(run.ports, "udp" if run.method == "udp" else "tcp")
     return "".join(
-        f'<scaninfo type="{SCAN_TYPES_BY_PROTOCOL.get(protocol, run.method)}"'
+        f'<scaninfo type="{SCAN_TYPES_BY_PROTOCOL.get(protocol, of_tcp)}"'
         f' protocol="{protocol}" numservices="{count}" services={_q(ports)}/>\n'
         for protocol, count, ports in asked
     )

@@ -16,7 +16,7 @@ COLLAPSE_PORTS = 25
 """More ports of a host than this in one state that is not open are counted, not listed (the
 number nmap's users are used to)."""
 
-PREFIXES = {"T": "tcp", "U": "udp", "S": "sctp"}
+PREFIXES = {"T": "tcp", "U": "udp", "S": "sctp", "P": "ip"}
 
 METHODS = {
     "syn": "SYN scan",
@@ -28,6 +28,8 @@ METHODS = {
     "xmas": "Xmas scan",
     "window": "Window scan",
     "maimon": "Maimon scan",
+    "sctp": "SCTP INIT scan",
+    "protocols": "IP protocol scan",
     "ping": "host discovery",
 }
 
@@ -176,8 +178,9 @@ def method(found: Findings) -> str:
     """Return how it was done, and why so."""
     if found.run is None:
         return "unknown"
-    name = METHODS.get(found.run.method, found.run.method)
-    if found.run.why.lower().startswith(name.lower()):
+    names = [METHODS.get(part, part) for part in found.run.method.split("+")]
+    name = " and ".join(names)
+    if found.run.why.lower().startswith(names[0].lower()):
         return found.run.why[0].upper() + found.run.why[1:]
     return f"{name} - {found.run.why}" if found.run.why else name
 

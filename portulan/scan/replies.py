@@ -24,6 +24,7 @@ from portulan.wire.icmpv6 import Icmp6Type, ICMPv6
 from portulan.wire.ipv4 import IpProtocol, IPv4
 from portulan.wire.ipv6 import IPv6
 from portulan.wire.locate import Located, locate, quoted
+from portulan.wire.sctp import SCTP
 from portulan.wire.tcp import TCP
 from portulan.wire.udp import UDP
 
@@ -35,6 +36,8 @@ _REASONS4: Final = np.full(256, Reason.DEST_UNREACH, np.uint8)
 _REASONS4[: len(ICMP4_UNREACHABLE)] = ICMP4_UNREACHABLE
 _REASONS6: Final = np.full(256, Reason.DEST_UNREACH, np.uint8)
 _REASONS6[: len(ICMP6_UNREACHABLE)] = ICMP6_UNREACHABLE
+#: ICMPv6 parameter problem: "unrecognized Next Header type encountered" (RFC 4443 section 3.4).
+UNKNOWN_NEXT_HEADER: Final = 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,6 +102,30 @@ class UdpReplies(Rows):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class SctpReplies(Rows):
+    """SCTP packets: who sent them, their verification tag, type and flags of their first chunk."""
+
+    row: Index
+    family: NDArray[np.uint8]
+    hi: Word
+    lo: Word
+    sport: NDArray[np.uint16]
+    dport: NDArray[np.uint16]
+    tag: Word
+    chunk: NDArray[np.uint8]
+    flags: NDArray[np.uint8]
+    ttl: NDArray[np.uint8]
+    time_ns: Index
+
+    def asked(self) -> Probes:
+        """Return the probes that these packets would answer."""
+        return Probes(
+            self.family, self.hi, self.lo, self.sport,
+            np.full(len(self.row), IpProtocol.SCTP, np.uint8),
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class IcmpReplies(Rows):
     """ICMP messages of one type: who sent them, their id and seq, where they lie, how long."""
 
@@ -132,10 +159,17 @@ class Errors(Rows):
     probes: Probes
     sport: NDArray[np.uint16]
     word: Word
-    """For TCP the sequence number, for UDP length << 16 | checksum."""
+    """For TCP the sequence number, for UDP length << 16 | checksum, for SCTP the initiate tag."""
     reason: NDArray[np.uint8]
     ttl: NDArray[np.uint8]
     time_ns: Index
+
+    @property
+    def own(self) -> NDArray[np.bool_]:
+        """Which errors the target itself sent."""
+        itself: NDArray[np.bool_] = (self.from_lo == self.probes.lo) & (
+            self.from_hi == self.probes.hi)
+        return itself
 
 
 class Heard:
@@ -175,6 +209,20 @@ class Heard:
             at, self._at.payload_end[row] - at,
         )
 
+    def sctp(self) -> SctpReplies:
+        """Return the SCTP packets that carry a chunk."""
+        row = self._at.of(IpProtocol.SCTP)
+        at = self._at.transport_offset[row]
+        whole = self._at.payload_end[row] - at >= SCTP.size + 4
+        row, at = row[whole], at[whole]
+        packet = SCTP.gather(self.frames.buffer, at)
+        chunk = self.octets(at + SCTP.size, 2)
+        family, hi, lo, ttl = self._source(row)
+        return SctpReplies(
+            row, family, hi, lo, packet.sport, packet.dport, packet.tag.astype(np.uint64),
+            chunk[:, 0], chunk[:, 1], ttl, self.frames.time_ns[row],
+        )
+
     def icmp(self, family: int, kind: int) -> IcmpReplies:
         """Return the ICMP (family 4) or ICMPv6 (6) messages of one type."""
         row = self._at.of(IpProtocol.ICMP if family == 4 else IpProtocol.ICMPV6)
@@ -189,15 +237,18 @@ class Heard:
             ttl, self.frames.time_ns[row], at, self._at.payload_end[row] - at,
         )
 
-    def errors(self, protocol: int) -> Errors:
-        """Return the ICMP errors that quote a packet of this protocol."""
+    def errors(self, protocol: int, *, word_at: int = 4) -> Errors:
+        """Return the ICMP errors that quote a packet of this protocol, its `word` included."""
         row, inner = self._quoted
         chosen = inner.of(protocol)
+        size = max(8, word_at + 4)
+        quoted_size = inner.payload_end[chosen] - inner.transport_offset[chosen]
+        chosen = chosen[quoted_size >= size]
         chosen = chosen[inner.family[chosen] == self._at.family[row[chosen]]]
         row, inner = row[chosen], inner.take(chosen)
         reason, known = self._reasons(row)
         row, inner, reason = row[known], inner.take(known), reason[known]
-        head = self.octets(inner.transport_offset, 8)
+        head = self.octets(inner.transport_offset, size)
         family, hi, lo, _ = _addresses(self.frames, inner, destination=True)
         probes = Probes(
             family, hi, lo, head[:, 2:4].copy().view(">u2")[:, 0].astype(np.uint16),
@@ -206,7 +257,7 @@ class Heard:
         _, from_hi, from_lo, ttl = self._source(row)
         return Errors(
             row, from_hi, from_lo, probes, head[:, 0:2].copy().view(">u2")[:, 0].astype(np.uint16),
-            head[:, 4:8].copy().view(">u4")[:, 0].astype(np.uint64), reason, ttl,
+            head[:, word_at : word_at + 4].copy().view(">u4")[:, 0].astype(np.uint64), reason, ttl,
             self.frames.time_ns[row],
         )
 
@@ -217,9 +268,15 @@ class Heard:
         six = self._at.family[row] == 6
         unreachable = np.where(six, kind == Icmp6Type.UNREACHABLE, kind == IcmpType.UNREACHABLE)
         expired = np.where(six, kind == Icmp6Type.TIME_EXCEEDED, kind == IcmpType.TIME_EXCEEDED)
+        problem = np.where(
+            six, kind == Icmp6Type.PARAMETER_PROBLEM, kind == IcmpType.PARAMETER_PROBLEM)
         reason = np.where(six, _REASONS6[code], _REASONS4[code])
         reason = np.where(expired, np.uint8(Reason.TIME_EXCEEDED), reason)
-        return reason.astype(np.uint8), unreachable | expired
+        # RFC 4443 section 3.4: code 1 is what an unreachable protocol is in ICMP.
+        unknown = six & (code == UNKNOWN_NEXT_HEADER)
+        told = np.where(unknown, np.uint8(Reason.PROTO_UNREACH), np.uint8(Reason.PARAM_PROBLEM))
+        reason = np.where(problem, told, reason)
+        return reason.astype(np.uint8), unreachable | expired | problem
 
     @cached_property
     def _quoted(self) -> tuple[Index, Located]:

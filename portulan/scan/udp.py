@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from portulan.scan.kind import Column, Instruction, Outgoing, Stamp, find, split
 from portulan.scan.paths import Paths, Via
 from portulan.scan.payloads import ANYWHERE, BY_PORT, PAYLOADS, UNKNOWN, Mark
-from portulan.scan.replies import Errors, Heard, UdpReplies
+from portulan.scan.replies import Heard, UdpReplies
 from portulan.scan.sweep import TRIES_MAX
 from portulan.scan.syn import Key, cookie
 from portulan.scan.verdict import Answers, Reason, State
@@ -159,7 +159,7 @@ class UdpKind:
         error, index, try_no = error.take(ours), index[ours], try_no[ours]
         ours = error.word == self._words(index, try_no)
         error, index, try_no = error.take(ours), index[ours], try_no[ours]
-        closed = _own(error) & (error.reason == Reason.PORT_UNREACH)
+        closed = error.own & (error.reason == Reason.PORT_UNREACH)
         return Answers.of(
             index, state=np.where(closed, State.CLOSED, State.FILTERED).astype(np.uint8),
             reason=error.reason, ttl=error.ttl, try_no=try_no.astype(np.uint8),
@@ -221,12 +221,6 @@ def echoes(
         same &= buffer[np.minimum(at + octet, len(buffer) - 1)] == wanted[:, octet, None]
     found: NDArray[np.bool_] = same.any(axis=1)
     return found
-
-
-def _own(error: Errors) -> NDArray[np.bool_]:
-    itself: NDArray[np.bool_] = (error.from_lo == error.probes.lo) & (
-        error.from_hi == error.probes.hi)
-    return itself
 
 
 _LISTS: Final = [UNKNOWN, *BY_PORT.values()]

@@ -12,6 +12,8 @@ from itertools import chain
 from typing import Final
 
 from portulan.errors import UsageError
+from portulan.target.protocols import NAMES as PROTOCOL_NAMES
+from portulan.target.protocols import PROTOCOL_MAX
 from portulan.target.ranking_data import (
     TCP_ALTERNATES,
     TCP_TIERS,
@@ -24,10 +26,10 @@ PORT_MAX: Final = 65_535
 TEXT_MAX: Final = 500_000
 """Characters of one port list: every port number, each with its comma, takes 382,000."""
 
-PROTOCOLS: Final = {"tcp": 6, "udp": 17, "sctp": 132}
-"""IANA protocol numbers."""
+PROTOCOLS: Final = {"tcp": 6, "udp": 17, "sctp": 132, "ip": 0}
+"""IANA protocol numbers; "ports" of ip are protocol numbers, and sockets call IP itself 0."""
 
-_PREFIXES: Final = {"T": "tcp", "U": "udp", "S": "sctp"}
+_PREFIXES: Final = {"T": "tcp", "U": "udp", "S": "sctp", "P": "ip"}
 _NAME: Final = re.compile(r"[a-z0-9_.+*?-]{1,64}", re.IGNORECASE)
 
 
@@ -42,37 +44,41 @@ class PortSet:
     tcp: tuple[int, ...] = ()
     udp: tuple[int, ...] = ()
     sctp: tuple[int, ...] = ()
+    ip: tuple[int, ...] = ()
+    """Numbers of IP protocols."""
 
     @classmethod
     def of(
-        cls, tcp: Iterable[int] = (), udp: Iterable[int] = (), sctp: Iterable[int] = ()
+        cls, tcp: Iterable[int] = (), udp: Iterable[int] = (), sctp: Iterable[int] = (),
+        ip: Iterable[int] = (),
     ) -> PortSet:
         """Return the set of these ports, in any order and number."""
-        return cls(*(tuple(sorted(set(ports))) for ports in (tcp, udp, sctp)))
+        return cls(*(tuple(sorted(set(ports))) for ports in (tcp, udp, sctp, ip)))
+
+    @property
+    def by_protocol(self) -> tuple[tuple[int, ...], ...]:
+        """The ports of tcp, udp, sctp and ip."""
+        return self.tcp, self.udp, self.sctp, self.ip
 
     def __len__(self) -> int:
-        return len(self.tcp) + len(self.udp) + len(self.sctp)
+        return sum(map(len, self.by_protocol))
 
     def __str__(self) -> str:
-        parts = zip("TUS", (self.tcp, self.udp, self.sctp), strict=True)
+        parts = zip(_PREFIXES, self.by_protocol, strict=True)
         return " ".join(f"{letter}:{_compact(ports)}" for letter, ports in parts if ports)
 
     def union(self, *others: PortSet) -> PortSet:
         """Return the ports that are in any of the sets."""
-        every = (self, *others)
-        return PortSet.of(
-            chain(*(item.tcp for item in every)), chain(*(item.udp for item in every)),
-            chain(*(item.sctp for item in every)),
-        )
+        every = zip(*(item.by_protocol for item in (self, *others)), strict=True)
+        return PortSet.of(*(chain(*parts) for parts in every))
 
     def without(self, other: PortSet) -> PortSet:
         """Return the ports that are not in the other set."""
-        return PortSet.of(
-            {*self.tcp} - {*other.tcp}, {*self.udp} - {*other.udp}, {*self.sctp} - {*other.sctp}
-        )
+        both = zip(self.by_protocol, other.by_protocol, strict=True)
+        return PortSet.of(*({*mine} - {*theirs} for mine, theirs in both))
 
     def packed(self) -> tuple[int, ...]:
-        """Return IANA protocol number << 16 | port of each, ascending: tcp, udp, sctp."""
+        """Return IANA protocol number << 16 | port of each, ascending: ip, tcp, udp, sctp."""
         return _packed(self)
 
 
@@ -80,12 +86,12 @@ class PortSet:
 def _packed(ports: PortSet) -> tuple[int, ...]:
     # Asked for by each block of targets; for all 65,535 ports it takes 5 ms.
     return (
-        *(6 << 16 | port for port in ports.tcp), *(17 << 16 | port for port in ports.udp),
-        *(132 << 16 | port for port in ports.sctp),
+        *ports.ip, *(6 << 16 | port for port in ports.tcp),
+        *(17 << 16 | port for port in ports.udp), *(132 << 16 | port for port in ports.sctp),
     )
 
 
-EVERY_PORT: Final = PortSet(*(tuple(range(PORT_MAX + 1)),) * 3)
+EVERY_PORT: Final = PortSet(*(tuple(range(PORT_MAX + 1)),) * 3, tuple(range(PROTOCOL_MAX + 1)))
 """All ports of all protocols, 0 among them."""
 
 
@@ -94,8 +100,9 @@ def parse_ports(
 ) -> PortSet:
     """Return the ports that nmap's syntax names; raises `UsageError`.
 
-    `22,80,1-1024,60000-,-100,-,http*,U:53,T:443`: a prefix lasts until the next one, and what
-    stands before any goes to all of `protocols`. Port 0 is only meant where it is written.
+    `22,80,1-1024,60000-,-100,-,http*,U:53,T:443,P:47`: a prefix lasts until the next one, and
+    what stands before any goes to all of `protocols`. Port 0 is only meant where it is written,
+    but for IP protocols, which begin with 0.
     """
     if len(text) > TEXT_MAX:
         raise UsageError(f"a port list of {len(text)} characters", where=where, hint="use ranges")
@@ -117,9 +124,9 @@ def parse_ports(
 
 def top_ports(count: int, protocol: str = "tcp", *, where: str = "--top-ports") -> tuple[int, ...]:
     """Return the `count` ports most likely to be open, the likeliest first; raises `UsageError`."""
-    if protocol not in ("tcp", "udp"):
+    if protocol not in ("tcp", "udp", "sctp"):
         raise UsageError("no ranking of this protocol", text=protocol, where=where,
-                         hint="tcp and udp have one")
+                         hint="tcp, udp and sctp have one")
     if not 1 <= count <= PORT_MAX:
         raise UsageError("not a number of ports", text=str(count), where=where,
                          hint=f"from 1 to {PORT_MAX}")
@@ -145,6 +152,8 @@ def describe_port(port: int, protocol: str = "tcp") -> str:
     >>> describe_port(443)
     '443/tcp is a well-known port (0-1023), by custom https.'
     """
+    if protocol == "ip":
+        return f"IP protocol {port} is {service_name(port, protocol) or 'not assigned'}."
     kind = port_class(port)
     span = {"well-known": "0-1023", "registered": "1024-49151", "dynamic": "49152-65535"}[kind]
     name = service_name(port, protocol)
@@ -159,12 +168,12 @@ def _protocol(item: str, where: str) -> str:
         return _PREFIXES[item[0].upper()]
     except KeyError:
         raise UsageError("unknown protocol prefix", text=item, where=where,
-                         hint="T: for tcp, U: for udp, S: for sctp") from None
+                         hint="T: for tcp, U: for udp, S: for sctp, P: for IP protocols") from None
 
 
 def _ports_of(item: str, protocol: str, active: tuple[str, ...], *, where: str) -> Iterable[int]:
     if re.fullmatch(r"[0-9]*-[0-9]*|[0-9]+", item):
-        return _numbers(item, where)
+        return _numbers(item, where, protocol)
     if not _NAME.fullmatch(item):
         raise UsageError("neither a port nor a service name", text=item, where=where,
                          hint="write ports as 22,80,1-1024 or U:53")
@@ -174,12 +183,13 @@ def _ports_of(item: str, protocol: str, active: tuple[str, ...], *, where: str) 
     return named
 
 
-def _numbers(item: str, where: str) -> range:
+def _numbers(item: str, where: str, protocol: str) -> range:
+    least, most, what = (0, PROTOCOL_MAX, "protocol") if protocol == "ip" else (1, PORT_MAX, "port")
     first, dash, last = item.partition("-")
-    start = _number(first) if first else 1
-    stop = _number(last) if last else PORT_MAX if dash else start
-    if max(start, stop) > PORT_MAX:
-        raise UsageError("no such port", text=item, where=where, hint=f"ports end at {PORT_MAX}")
+    start = _number(first) if first else least
+    stop = _number(last) if last else most if dash else start
+    if max(start, stop) > most:
+        raise UsageError(f"no such {what}", text=item, where=where, hint=f"{what}s end at {most}")
     if start > stop:
         raise UsageError("a range that runs backwards", text=item, where=where,
                          hint=f"write {stop}-{start}")
@@ -198,7 +208,7 @@ def _named(item: str, protocol: str) -> set[int]:
 
 
 def _unknown(item: str, active: tuple[str, ...], where: str) -> UsageError:
-    for protocol, letter in zip(PROTOCOLS, "TUS", strict=True):
+    for letter, protocol in _PREFIXES.items():
         if protocol not in active and _named(item, protocol):
             reason = f"no {' or '.join(active)} port has this name"
             return UsageError(reason, text=item, where=where, hint=f"{letter}:{item} exists")
@@ -227,6 +237,8 @@ def _entries() -> Iterator[tuple[list[str], int, str]]:
         port, _, protocols = at.partition("/")
         for letter in protocols:
             yield [name, *aliases], int(port), letters[letter]
+    for number, name in PROTOCOL_NAMES.items():
+        yield [name], number, "ip"
 
 
 @cache
@@ -247,7 +259,9 @@ def _ports_by_name(protocol: str) -> dict[str, set[int]]:
 @cache
 def _ranking(protocol: str) -> tuple[int, ...]:
     tiers, alternates = {
-        "tcp": (TCP_TIERS, TCP_ALTERNATES), "udp": (UDP_TIERS, UDP_ALTERNATES)
+        "tcp": (TCP_TIERS, TCP_ALTERNATES), "udp": (UDP_TIERS, UDP_ALTERNATES),
+        # Nobody has counted SCTP's: those that are registered, then the others.
+        "sctp": ((), "1-1"),
     }[protocol]
     spans = (part.partition("-") for part in alternates.split(","))
     return tuple(dict.fromkeys(chain(

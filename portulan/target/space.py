@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 SIZE_MAX = 2**62
 """Probes: so that an index and a sum of two fit int64, and `Permutation` can order them."""
 
-TCP, UDP, SCTP = 6, 17, 132
-"""IANA protocol numbers."""
+IP, TCP, UDP, SCTP = 0, 6, 17, 132
+"""IANA protocol numbers; of IP itself, as sockets have it, whose "ports" are protocol numbers."""
 
 _LOW_64 = 2**64 - 1
 

@@ -25,7 +25,16 @@ def test_what_goes_with_resume_is_named_as_the_fields_are():
 
 @pytest.mark.parametrize("letter", METHODS)
 def test_letter_given_becomes_its_method(letter):
-    assert Options(targets=("127.0.0.1",), kind=letter).request().method == METHODS[letter]
+    assert Options(targets=("127.0.0.1",), kind=(letter,)).request().method == METHODS[letter]
+
+
+@pytest.mark.parametrize(("kind", "method", "also"), [
+    (("S", "U"), "syn", ["udp"]), (("US",), "syn", ["udp"]), (("UTY",), "connect", ["udp", "sctp"]),
+    (("SS",), "syn", []), ((), "auto", []),
+])
+def test_letters_may_be_joined_and_tcp_goes_first(kind, method, also):
+    request = Options(targets=("127.0.0.1",), kind=kind).request()
+    assert (request.method, request.also) == (method, also)
 
 
 def test_flags_of_one_family_become_the_family():

@@ -17,7 +17,7 @@ class Terminal(io.StringIO):
 
 
 def request(*targets, **words):
-    return Options(targets=targets, ports="80", kind="T", seed=1, **words).request()
+    return Options(targets=targets, ports="80", kind=("T",), seed=1, **words).request()
 
 
 def test_many_public_addresses_need_a_scope_where_nobody_can_be_asked(monkeypatch):

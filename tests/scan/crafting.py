@@ -14,6 +14,7 @@ import portulan.wire as wire
 from portulan.scan.paths import NO_WAY, Paths, Via
 from portulan.target.space import Segment, Space
 from portulan.wire.checksum import transport_sum
+from portulan.wire.crc32c import crc32c
 
 OURS4, OURS6 = 0x0A09_0001, 0xFD09 << 112 | 1
 MAC, NEXT = bytes.fromhex("02aabbccdd01"), 0x02AA_BBCC_DD02
@@ -53,7 +54,7 @@ class Sent:
     octets: bytes
     ethernet: wire.Ethernet | None
     ip: wire.IPv4 | wire.IPv6
-    head: wire.TCP | wire.UDP | wire.ICMP | wire.ICMPv6
+    head: wire.TCP | wire.UDP | wire.ICMP | wire.ICMPv6 | wire.SCTP
     body: bytes
 
     @classmethod
@@ -62,7 +63,7 @@ class Sent:
         six = octets[at] >> 4 == 6
         ip = (wire.IPv6 if six else wire.IPv4).parse(octets, at)
         number = ip.next_header if six else ip.protocol
-        kind = {6: wire.TCP, 17: wire.UDP, 1: wire.ICMP, 58: wire.ICMPv6}[number]
+        kind = {6: wire.TCP, 17: wire.UDP, 1: wire.ICMP, 58: wire.ICMPv6, 132: wire.SCTP}[number]
         start = at + ip.size
         head = kind.parse(octets, start)
         return cls(
@@ -89,6 +90,9 @@ class Sent:
             return False
         if isinstance(self.head, wire.ICMP):
             return wire.checksum.internet_checksum(segment) == 0
+        if isinstance(self.head, wire.SCTP):
+            zeroed = segment[:8] + bytes(4) + segment[12:]
+            return crc32c(zeroed).to_bytes(4, "little") == segment[8:12]
         number = {wire.TCP: 6, wire.UDP: 17, wire.ICMPv6: 58}[type(self.head)]
         return wire.checksum.finish(transport_sum((self.ip,), number, segment)) == 0
 
@@ -114,6 +118,12 @@ class Sent:
         """A datagram from the port that was asked."""
         words = dict(sport=self.head.dport, dport=self.head.sport)
         return wire.UDP(**{**words, **changes}) / body
+
+    def sctp(self, chunk, *, flags=0, **changes):
+        """A packet of one chunk from the port that was asked."""
+        tag = int.from_bytes(self.body[4:8], "big")
+        words = dict(sport=self.head.dport, dport=self.head.sport, tag=tag)
+        return wire.SCTP(**{**words, **changes}) / bytes([chunk, flags, 0, 4])
 
     def echo_reply(self, **changes):
         """What a host would answer to this echo request."""

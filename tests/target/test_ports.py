@@ -99,7 +99,7 @@ def test_ranking_is_every_port_once_with_the_common_ones_first(protocol, ranked)
     assert {"tcp": {22, 80, 443}, "udp": {53, 161, 123}}[protocol] <= set(every[:10])
 
 
-@pytest.mark.parametrize(("count", "protocol"), [(0, "tcp"), (65_536, "tcp"), (1, "sctp")])
+@pytest.mark.parametrize(("count", "protocol"), [(0, "tcp"), (65_536, "tcp"), (1, "ip")])
 def test_no_such_ranking_raises(count, protocol):
     with pytest.raises(UsageError):
         top_ports(count, protocol)
