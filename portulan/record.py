@@ -90,6 +90,9 @@ class Host(Event, tag="host", frozen=True):
     """Round trip in microseconds; 0 if not measured."""
     rest: dict[str, dict[str, int]] = {}
     """{"tcp": {"closed": 998}}: ports that have no `port` event of their own."""
+    frames: list[int] = []
+    """Packet numbers in evidence.pcapng, from 1: the question, then the answer; none where a
+    port's frames prove it."""
 
 
 class Port(Event, tag="port", frozen=True):
