@@ -138,7 +138,7 @@ class Discovery:
             _take_from_kernel(kind)
         sweep = self._neighbour_sweep(space)
         sweep.settle(np.flatnonzero(kind.macs))
-        findings = self._conductor.findings(space)
+        findings = self._conductor.findings(space, kind)
         yield from self._conductor.run(Course(
             sweep, findings, self._conductor.on_links(sweep, kind),
             amend=_tell_macs(kind, self._known),
@@ -187,7 +187,7 @@ class Discovery:
                 sport=self._conductor.sport, contact=self._plan.aim.request.contact.encode(),
             )
             phase, sweep = self._conductor.sweep(f"discover{family}", space)
-            findings = self._conductor.findings(space)
+            findings = self._conductor.findings(space, kind)
             yield from self._conductor.run(Course(
                 sweep, findings, self._conductor.on_links(sweep, kind, whole_hosts=True), phase))
             yield from self._say_down(findings, space)
@@ -236,7 +236,7 @@ def _with_mac(event: Host, kind: NeighbourKind) -> Host:
     mac = int(kind.macs[host]).to_bytes(6, "big")
     return Host(
         addr=event.addr, state=event.state, reason=event.reason, names=event.names,
-        mac=mac.hex(":"), vendor=_maker(mac), rtt_us=event.rtt_us,
+        mac=mac.hex(":"), vendor=_maker(mac), rtt_us=event.rtt_us, frames=event.frames,
     )
 
 

@@ -1,98 +1,182 @@
-"""An exchange as a ladder: who sent what to whom, when; and how the verdict follows from it."""
+"""An explanation as lines: the ladder of packets, the steps, the verdict in words.
+
+Lines are spans as in `layout`: the terminal gives them colours, plain text drops the styles.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any, Final
 
-from portulan.record import Port
-from portulan.render.escape import visible
-from portulan.wire.dissect import dissect
+from portulan.errors import printable
+from portulan.render.exchange import Seen, words
+from portulan.render.layout import Line
+from portulan.render.reasoning import Explanation
+from portulan.wire.columns import plain
 from portulan.wire.tcp import TCP
 
-#: Reason -> how the verdict follows, and by which rule.
-WHY: Final = {
-    "syn-ack": "A SYN was answered by SYN-ACK: a process listens there and its system took the "
-               "connection (RFC 9293 section 3.5). Closed, it would have sent RST.",
-    "reset": "The answer was RST: the host is there, and nothing listens on this port "
-             "(RFC 9293 section 3.10.7.1). Open, it would have sent SYN-ACK.",
-    "conn-accepted": "The kernel reported a finished handshake: a process listens there.",
-    "conn-refused": "The kernel reported ECONNREFUSED: the host answered our SYN by RST, so "
-                    "nothing listens there (RFC 9293 section 3.10.7.1).",
-    "no-response": "Nothing came back. A firewall that drops does this, and so do a lost packet "
-                   "and a host that is gone: silence alone cannot tell them apart.",
-    "port-unreach": "An ICMP port unreachable came: for UDP the port is closed (RFC 1122 section "
-                    "4.1.3.1); for TCP a firewall refused it, since TCP itself would send RST.",
-    "host-unreach": "A router said that the host cannot be reached (RFC 792, RFC 4443).",
-    "net-unreach": "A router said that the network cannot be reached (RFC 792, RFC 4443).",
-    "admin-prohibited": "A filter on the way said that this is forbidden (RFC 1812 section 5.2.7.1,"
-                        " RFC 4443 section 3.1).",
-}
-_ARROW_CELLS: Final = 34
+#: Cells between the two sides.
+ARROW_CELLS: Final = 44
+_TIME_CELLS: Final = 10
+#: Octets of a packet that are shown to an auditor.
+HEX_MAX_BYTES: Final = 128
+_WIDTH_LEAST: Final = 60
 
 
-@dataclass(frozen=True, slots=True)
-class Rung:
-    """One packet of an exchange."""
-
-    number: int
-    """In evidence.pcapng, from 1."""
-    time_ns: int
-    octets: bytes
-    link_type: int
-
-
-def ladder(port: Port, rungs: Sequence[Rung], *, width: int = 80) -> Iterator[str]:
-    """Yield the exchange about a port as lines: a rung a packet, then the verdict in words."""
-    where = f"{visible(port.addr)} port {port.port}/{port.protocol}"
-    yield f"{where}: {port.state} ({visible(port.reason)})"
-    yield ""
-    if rungs:
-        yield f"{'ms':>10}  {'we':<{_ARROW_CELLS}} {visible(port.addr)}"
-    sent: dict[int, int] = {}
-    for rung in sorted(rungs, key=lambda each: each.number):
-        yield from _rung(rung, rungs[0].time_ns, port, sent, width)
-    if not rungs:
-        times = f"{port.tries} times" if port.tries > 1 else "once" if port.tries else ""
-        yield f"  No packet was kept{f'; it was asked {times}' if times else ''}."
-    yield ""
-    yield from _wrapped(WHY.get(port.reason, f"The reason is `{visible(port.reason)}`."), width)
+def ladder(found: Explanation, *, width: int = 80, audit: bool = False) -> Iterator[Line]:
+    """Yield an explanation; with `audit` every packet's time, numbers and octets too."""
+    width = max(width, _WIDTH_LEAST)
+    yield from _title(found)
+    yield []
+    if found.seen:
+        yield from _rungs(found, width, audit=audit)
+    else:
+        yield from _wrapped(_nothing_kept(found), width)
+    if found.claims:
+        yield []
+        for claim in found.claims:
+            mark, style = ("ok", "open") if claim.holds else ("NO", "warning")
+            yield from _wrapped(claim.text, width, head=[("  ", ""), (mark, style), ("  ", "")])
+    yield []
+    if not found.proven:
+        yield from _wrapped("The packets that were kept do not bear this out: see NO above.",
+                            width, style="warning")
+    yield from _wrapped(_in_brackets(found.why.text, found.why.rule), width)
+    if found.why.doubt:
+        yield from _wrapped(f"But: {found.why.doubt}", width, style="dim")
+    for note in found.notes:
+        yield from _wrapped(f"The run notes: {note}", width, style="name")
 
 
-def _rung(
-    rung: Rung, began_ns: int, port: Port, isn: dict[int, int], width: int
-) -> Iterator[str]:
-    found = dissect(rung.octets, rung.link_type)
-    layer = next((each for each in found.layers if isinstance(each.header, TCP)), None)
-    tcp = layer.header if layer is not None and isinstance(layer.header, TCP) else None
-    back = tcp is not None and tcp.sport == port.port if port.protocol == "tcp" else False
-    back = back or (tcp is None and rung.number != min(port.frames, default=0))
-    words = visible(found.brief) if tcp is None else _tcp_words(tcp, isn, back=back)
-    arrow = f"<{'-' * (_ARROW_CELLS - 1)}" if back else f"{'-' * (_ARROW_CELLS - 1)}>"
-    words = f" {words[: _ARROW_CELLS - 6]} "
-    middle = arrow[:2] + words + arrow[2 + len(words):]
-    yield f"{(rung.time_ns - began_ns) / 1e6:>10.3f}  {middle} packet {rung.number}"
-    if tcp is not None and layer is not None:
-        told = " ".join(f"{name}={value}" for name, value in layer.told.items())
-        yield f"{'':12}   win={tcp.window} {visible(told)}"[:width].rstrip()
+def _title(found: Explanation) -> Iterator[Line]:
+    style = found.state if found.state in _STATES else ""
+    yield [(printable(found.subject), "host"), (" is ", ""), (found.state, style),
+           (f" ({printable(found.reason)})", "dim")]
 
 
-def _tcp_words(tcp: TCP, isn: dict[int, int], *, back: bool) -> str:
-    """Return flags and numbers, relative to the first number each side sent."""
-    first = isn.setdefault(int(back), tcp.seq)
-    words = f"{tcp.flags} seq={tcp.seq - first & 0xFFFF_FFFF}"
-    other = isn.get(int(not back))
-    if "A" in str(tcp.flags) and other is not None:
-        words += f" ack={tcp.ack - other & 0xFFFF_FFFF}"
-    return words
+_STATES: Final = frozenset(
+    {"open", "closed", "filtered", "unfiltered", "open|filtered", "up", "down", "unknown"})
 
 
-def _wrapped(text: str, width: int) -> Iterator[str]:
-    line = " "
-    for word in text.split():
-        if len(line) + len(word) + 1 > width:
-            yield line
-            line = " "
-        line += f" {word}"
-    yield line
+def _nothing_kept(found: Explanation) -> str:
+    asked = f"We sent {found.asked}" if found.asked else "It was asked"
+    times = f", {found.tries} times" if found.tries > 1 else ""
+    return f"{asked}{times}. No packet was kept."
+
+
+def _in_brackets(text: str, rule: str) -> str:
+    return f"{text} ({rule})" if rule else text
+
+
+# -- packets -----------------------------------------------------------------------------------
+
+
+def _rungs(found: Explanation, width: int, *, audit: bool) -> Iterator[Line]:
+    firsts: dict[bool, int] = {}
+    first = found.seen[0]
+    cells = min(ARROW_CELLS, width - _TIME_CELLS - 18)
+    room = cells - len(first.dst)
+    ours = printable(first.src) if len(first.src) < room - 1 else "we"
+    yield [(f"{'ms':>{_TIME_CELLS}}  ", "dim"), (f"{ours:<{room}}{printable(first.dst)}", "label")]
+    for one in found.seen:
+        style = "name" if one.out else "open" if found.state in ("open", "up") else "filtered"
+        yield [(f"{_late(one.rung.time_ns - first.rung.time_ns):>{_TIME_CELLS}}  ", ""),
+               (_arrow(printable(words(one, firsts), cells - 8), cells, out=one.out), style),
+               (f"  packet {one.rung.number}", "dim")]
+        details = _details(one, first)
+        if details:
+            yield [(f"{'':{_TIME_CELLS + 2}}   {details}"[:width].rstrip(), "dim")]
+        if audit:
+            yield from _audit(one, width)
+
+
+def _late(by_ns: int) -> str:
+    text = f"{by_ns / 1e6:.3f}"
+    return text if len(text) <= _TIME_CELLS else f"{by_ns / 1e6:.2g}"
+
+
+def _arrow(text: str, cells: int, *, out: bool) -> str:
+    dashes = "-" * (cells - len(text) - 5)
+    return f"-- {text} {dashes}>" if out else f"<- {text} {dashes}-"
+
+
+def _details(one: Seen, first: Seen) -> str:
+    """Return what else may matter: who sent it, if another; TTL, window, options."""
+    parts = []
+    if not one.out and one.src and one.src != first.dst:
+        parts.append(f"from {one.src}")
+    if one.ttl:
+        parts.append(f"ttl={one.ttl}")
+    layer = one.layer(TCP)
+    if layer is not None and isinstance(layer.header, TCP):
+        parts.append(f"window={layer.header.window}")
+        parts += [f"{name}={value}" for name, value in layer.told.items()
+                  if name != "payload_length"]
+    return printable(" ".join(parts), 200)
+
+
+def _audit(one: Seen, width: int) -> Iterator[Line]:
+    indent = " " * (_TIME_CELLS + 5)
+    yield [(indent + _time(one.rung.time_ns), "")]
+    tcp = one.header(TCP)
+    if tcp is not None:
+        yield [(f"{indent}seq={tcp.seq} ack={tcp.ack}", "")]
+    octets = one.rung.octets[:HEX_MAX_BYTES]
+    step = max(8, (width - len(indent)) // 2 // 8 * 8)
+    for at in range(0, len(octets), step):
+        yield [(indent + octets[at : at + step].hex(), "dim")]
+    if len(one.rung.octets) > HEX_MAX_BYTES:
+        yield [(f"{indent}and {len(one.rung.octets) - HEX_MAX_BYTES} octets more", "dim")]
+
+
+def _time(time_ns: int) -> str:
+    seconds, rest_ns = divmod(time_ns, 10**9)
+    try:
+        return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S}.{rest_ns:09} UTC"
+    except (ValueError, OverflowError, OSError):
+        return f"{time_ns} ns"
+
+
+def _wrapped(
+    text: str, width: int, *, style: str = "", head: Line | None = None
+) -> Iterator[Line]:
+    """Yield text in lines of at most `width`, indented under `head`."""
+    head = head or [("  ", "")]
+    indent = sum(len(part) for part, _ in head)
+    line = ""
+    for word in printable(text, 2000).split():
+        if line and indent + len(line) + len(word) + 1 > width:
+            yield [*head, (line, style)]
+            head, line = [(" " * indent, "")], ""
+        line = f"{line} {word}" if line else word
+    yield [*head, (line[: width - indent], style)]
+
+
+# -- for programs ------------------------------------------------------------------------------
+
+
+def as_object(found: Explanation) -> dict[str, Any]:
+    """Return an explanation as one JSON object; packets by registry names."""
+    return {
+        "type": "explanation", "addr": found.addr,
+        **({} if found.port is None else {"port": found.port, "protocol": found.protocol}),
+        "state": found.state, "reason": found.reason, "asked": found.asked, "tries": found.tries,
+        "proven": found.proven and bool(found.claims),
+        "steps": [{"text": claim.text, "holds": claim.holds} for claim in found.claims],
+        "why": found.why.text, "rule": found.why.rule, "doubt": found.why.doubt,
+        "notes": found.notes,
+        "packets": [_packet(one) for one in found.seen],
+    }
+
+
+def _packet(one: Seen) -> dict[str, Any]:
+    values: dict[str, Any] = {
+        "frame.number": one.rung.number, "frame.time_ns": one.rung.time_ns,
+        "frame.length": len(one.rung.octets), "direction": "out" if one.out else "in",
+        "summary": words(one, {}), "frame.hex": one.rung.octets.hex(),
+    }
+    for layer in one.found.layers:
+        for name, value in layer.values():
+            values.setdefault(name, plain(value))
+    return values

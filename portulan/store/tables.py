@@ -54,7 +54,7 @@ TABLES: Mapping[TableName, tuple[Column, ...]] = {
     "hosts": (
         *_WHERE, *_text("state", "reason"), Column("names", "VARCHAR[]"), *_text("mac", "vendor"),
         Column("hops", "INTEGER", np.int32), Column("rtt_us", "BIGINT", np.int64),
-        Column("rest", "MAP(VARCHAR, MAP(VARCHAR, BIGINT))"),
+        Column("rest", "MAP(VARCHAR, MAP(VARCHAR, BIGINT))"), Column("frames", "BIGINT[]"),
     ),
     "ports": (
         *_PORT, *_text("state", "reason"), Column("ttl", "INTEGER", np.int32),

@@ -1,9 +1,16 @@
 from __future__ import annotations
 
+import hashlib
+import json
+
 import pytest
 
 import portulan
 from portulan.cli import main
+from portulan.link.pcapng_writer import PcapngWriter
+from portulan.record import Port, encode_lines
+from portulan.wire.frames import Frames, LinkType
+from tests.render.exchanges import THEM, tcp_pair
 
 
 @pytest.fixture
@@ -15,10 +22,69 @@ def chart(tmp_path, monkeypatch):
 def test_connect_scan_without_packets_says_what_the_kernel_told(chart, capsys):
     main(["explain", "last", "127.0.0.1", "1"])
     out = capsys.readouterr().out
-    assert "No packet was kept" in out
+    assert "No packet was kept" in " ".join(out.split())
     assert "ECONNREFUSED" in out
     main(["explain", "last", "127.0.0.1"])
-    assert capsys.readouterr().out == out
+    host, port = capsys.readouterr().out.split("\n\n127.0.0.1 port ")
+    assert out == f"127.0.0.1 port {port}"
+    assert "127.0.0.1 is up" in host
+
+
+def test_protocol_and_long_form_of_an_address_are_understood(chart, capsys):
+    main(["explain", "last", "127.0.0.1", "T:1"])
+    assert "1/tcp is closed" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main(["explain", "last", "127.0.0.1", "U:1"])
+
+
+def test_json_is_an_object_a_finding(chart, capsys):
+    main(["explain", "last", "127.0.0.1", "--json"])
+    host, port = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (host["addr"], host["state"], "port" in host) == ("127.0.0.1", "up", False)
+    assert (port["port"], port["state"], port["packets"]) == (1, "closed", [])
+
+
+@pytest.fixture
+def kept(tmp_path):
+    """A chart by hand: one port with evidence, many without."""
+    folder = tmp_path / "a-chart"
+    folder.mkdir()
+    events = [Port(addr=THEM, port=80, protocol="tcp", state="open", reason="syn-ack",
+                   frames=[1, 2])]
+    events += [Port(addr=THEM, port=number, protocol="tcp", state="closed", reason="reset")
+               for number in (*range(1, 20), 25)]
+    (folder / "events.jsonl").write_bytes(encode_lines(events))
+    return folder
+
+
+def keep(folder, rungs):
+    with PcapngWriter(folder / "evidence.pcapng", link_type=LinkType.RAW) as writer:
+        for rung in rungs:
+            writer.write(Frames.of([rung.octets], link_type=LinkType.RAW, time_ns=rung.time_ns))
+
+
+def test_packets_of_the_evidence_are_checked_and_named_for_an_auditor(kept, capsys):
+    keep(kept, tcp_pair())
+    main(["explain", str(kept), THEM, "80", "-v"])
+    out = capsys.readouterr().out
+    assert "ok  it acknowledges 8 = 7 + 1 for SYN" in out
+    digest = hashlib.sha256((kept / "evidence.pcapng").read_bytes()).hexdigest()
+    assert digest in out and "frame.number==1 || frame.number==2" in out
+
+
+def test_evidence_that_does_not_prove_is_told_by_the_exit_code(kept, capsys):
+    keep(kept, tcp_pair(told_ack=9))
+    with pytest.raises(SystemExit) as caught:
+        main(["explain", str(kept), THEM, "80"])
+    assert caught.value.code == 3
+    assert "NO" in capsys.readouterr().out
+
+
+def test_many_ports_alike_share_one_explanation(kept, capsys):
+    main(["explain", str(kept), THEM])
+    out = capsys.readouterr().out
+    assert out.count(" is closed") == 1 and out.count(" is open") == 1
+    assert "closed (reset), 20 tcp ports as 1: 1-19,25" in out
 
 
 @pytest.mark.parametrize("words", [["127.0.0.1", "2"], ["192.0.2.1"], ["127.0.0.1", "70000"]])
