@@ -51,6 +51,10 @@ PROGRESS_NS: Final = 1_000_000_000
 #: The phase that asks ports, and those of further protocols (`scan-udp`); what else there is only
 #: finds out whom to ask.
 SCAN: Final = "scan"
+#: The chance at which silence is taken for a limiter's by mistake. Of ICMP errors a limit is the
+#: rule and waiting is cheap; resets are limited by few.
+DOUBT: Final = 1e-4
+DOUBT_UDP: Final = 0.02
 
 News: TypeAlias = "queue.Queue[Found | BaseException | None]"
 Amend: TypeAlias = Callable[[list[AnyEvent]], list[AnyEvent]]
@@ -134,6 +138,8 @@ class Conductor:
             # Limits on ICMP errors are no loss, and most of a UDP scan's answers are such errors.
             audit=measured,
             recall_least=aim.request.recall if measured else 0.0,
+            span_of=space.host_span if asks_ports(name) and method != "connect" else None,
+            doubt=DOUBT_UDP if method == "udp" else DOUBT,
         )
         return Phase(name, fingerprint(space, seed, shard)), sweep
 

@@ -50,6 +50,13 @@ class Loss:
             np.maximum.at(self._proven, group, try_no)
             self._depths = None
 
+    def forget(self, host: NDArray[np.int64]) -> None:
+        """Take back what these hosts taught: what they seemed to lose they did not send."""
+        group = host >> self._shift
+        self._answers[group] = self._tries[group] = 0
+        self._proven[group] = 1
+        self._depths = None
+
     @property
     def rate(self) -> float:
         """The share of round trips that are lost, over all hosts."""

@@ -25,14 +25,21 @@ from portulan.target.bitmap import Bitmap
 from portulan.target.permutation import Permutation, Shard
 
 from . import recall
+from .limits import REFUSALS, Limits
 from .loss import TRIES_LEAST, Loss
 from .loss import TRIES_MAX as TRIES_MAX  # noqa: PLC0414 - others take it from here
 from .pace import Pace, RoundTrip
 from .sentlog import SentLog
+from .skew import Skew
 from .verdict import NEXT_HOLD, Answers, Hold
 
 #: Positions permuted at once: large enough for vector speed, small enough for the cache.
 CHUNK: Final = 16_384
+#: The first position of an emission that is no stretch of a pass.
+NO_STRETCH: Final = -1
+#: Hosts of a sweep beyond which none is looked at for a limiter: each has so few probes in a second
+#: that no known limiter is felt.
+LIMITED_HOSTS_MAX: Final = 65_536
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,6 +94,7 @@ class Sweep:
         retries: int = 10, round_trip: RoundTrip | None = None,
         hosts: int = 1, host_of: Callable[[NDArray[np.int64]], NDArray[np.int64]] | None = None,
         audit: bool = False, recall_least: float = 0.0,
+        span_of: Callable[[int], tuple[int, int]] | None = None, doubt: float = 0.0,
     ) -> None:
         self._order = Permutation(max(size, 1), seed)
         self._shard = shard or Shard(1, 1)
@@ -107,6 +115,13 @@ class Sweep:
         self._audits = (audit or recall_least > 0) and self.tries_max > 1
         self._audit: Audit | None = None
         self._depth_least = 0
+        self._span_of = span_of
+        watched = span_of is not None and hosts <= LIMITED_HOSTS_MAX and self.tries_max > 1
+        self._skew = Skew(hosts, doubt) if watched else None
+        self.limits = Limits()
+        self._limited = np.zeros(hosts if watched else 0, np.bool_)
+        self._looked_at = 0
+        self._scheduled: list[Emission] = []
         self._chunk: tuple[NDArray[np.int64], NDArray[np.int64], int] = (
             np.empty(0, np.int64), np.empty(0, np.int64), 0,
         )
@@ -181,6 +196,7 @@ class Sweep:
         self._deepen(answers)
         self._pass_base = min(mark.pass_no, self.tries_max)
         self._cursor = self._resumed_at = mark.position
+        self._watch(answers)
         # Asking the audit anew after every kill would cost more than its estimate is worth.
         self._audits = self._recall_least > 0
         self.done = self.done or self._answers >= self._total
@@ -192,6 +208,8 @@ class Sweep:
         if self.done:
             return None
         room = self.pace.allowance(now, room)
+        if room > 0 and self._ask_limited(now, room):
+            return self._scheduled.pop()
         while room > 0 and not self.done:
             index, position, at = self._chunk
             if at < len(index):
@@ -215,8 +233,8 @@ class Sweep:
         if self._answers:
             open_ = ~self._answered.get(index)
             index, position = index[open_], position[open_]
-        if self.pass_no > max(TRIES_LEAST, self._depth_least) and len(index):
-            worth = self.loss.depth(self._host_of(index)) >= self.pass_no
+        if self.pass_no > TRIES_LEAST and len(index):
+            worth = self._worth(self._host_of(index))
             index, position = index[worth], position[worth]
         if not len(index):
             # Nothing to ask here: the log keeps the stretch, so that later passes see it as behind.
@@ -225,12 +243,22 @@ class Sweep:
         self._chunk = (index, position, 0)
         return True
 
+    def _worth(self, host: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Tell of which hosts silent probes are asked in this pass."""
+        worth: NDArray[np.bool_] = np.ones(len(host), np.bool_)
+        if self.pass_no > self._depth_least:
+            worth = self.loss.depth(host) >= self.pass_no
+        return worth & ~self._limited[host] if len(self._limited) else worth
+
     def _next_pass(self, now: int) -> bool:
         if self._cursor < self._total:
             return False
         if self._audit is not None:
             return self._end_audit(now)
+        self._look_for_limits(now)
         if self.pass_no >= self.tries_allowed:
+            if not self.limits.idle:
+                return False
             if self._audits:
                 return self._begin_audit()
             self.done = self._overdue(self._logs[-1], now) >= self._total
@@ -245,6 +273,10 @@ class Sweep:
         position = np.arange(count, dtype=np.int64) * self._total // count
         index = self._order.forward(position * self._shard.count + (self._shard.number - 1))
         answered = self._answered.get(index)
+        free = np.ones(count, np.bool_)
+        if self._limited.any():  # silence of theirs is no loss
+            free = ~self._limited[self._host_of(index)]
+        position, index, answered = position[free], index[free], answered[free]
         silent, sentinels = recall.choose(answered, answered & ~np.isin(index, self._soft))
         self._audit = Audit(
             min(self.pass_no + 1, TRIES_MAX), np.sort(index[silent]), np.sort(index[sentinels]),
@@ -284,7 +316,8 @@ class Sweep:
 
     def sent_batch(self, emission: Emission, start_ns: int, end_ns: int) -> None:
         """Note that an emission left between the two times."""
-        self._logs[-1].add(emission.first, emission.end, start_ns, end_ns)
+        if emission.first != NO_STRETCH:
+            self._logs[-1].add(emission.first, emission.end, start_ns, end_ns)
         self.sent += len(emission.index)
         self.pace.spend(len(emission.index))
 
@@ -292,6 +325,12 @@ class Sweep:
         """Return when (ns) `emit` should be asked again if nothing arrives."""
         if self.done:
             return now
+        wake, limited = self._pass_deadline(now), self.limits.deadline()
+        if limited is None:
+            return wake
+        return max(now, min(wake, max(limited, self.pace.ready_at(now))))
+
+    def _pass_deadline(self, now: int) -> int:
         if self._chunk[2] < len(self._chunk[0]) or (
             len(self._logs) == 1 and self._cursor < self._total
         ):
@@ -305,7 +344,58 @@ class Sweep:
             left = self._logs[-1].next_after(now - wait)
         else:
             left = self._logs[-1].last()
-        return self.pace.ready_at(now) if left is None else max(now, left + wait)
+        if left is None:
+            return self.pace.ready_at(now)
+        if not self.limits.idle and left + wait <= now:
+            return now + wait  # the passes are over: what is left to do is the schedules'
+        return max(now, left + wait)
+
+    # -- limited hosts ---------------------------------------------------------------------
+
+    def _look_for_limits(self, now: int) -> None:
+        """Give hosts that stopped refusing a schedule, once a pass."""
+        if self._skew is None or self._looked_at >= self.pass_no or self.pass_no < TRIES_LEAST:
+            return
+        self._looked_at = self.pass_no
+        suspects = self._skew.suspects()
+        for host in suspects[~self._limited[suspects]].tolist():
+            self._limit(host, now)
+
+    def _limit(self, host: int, now: int) -> None:
+        if self._skew is None or self._span_of is None:
+            return
+        first, count = self._span_of(host)
+        index = np.arange(first, first + count)
+        index = index[self.ours(index)]
+        silent = index[~self._answered.get(index)]
+        if len(silent):
+            self._limited[host] = True
+            self.loss.forget(np.array([host]))
+            order = np.argsort(self._position(silent))
+            self.limits.owe(
+                host, silent[order], sentinel=self._skew.sentinel(host),
+                burst=self._skew.burst(host), since_ns=self._skew.last_ns(host) or now, now=now)
+
+    def _ask_limited(self, now: int, room: int) -> bool:
+        """Fetch what schedules ask now; tell whether there is anything."""
+        if self._scheduled:
+            return True
+        asked = self.limits.ask(now, self.round_trip.wait_ns, room)
+        for try_no in {try_no for _, try_no in asked}:
+            index = np.array([probe for probe, number in asked if number == try_no], np.int64)
+            self._scheduled.append(Emission(index, try_no, NO_STRETCH, NO_STRETCH))
+        return bool(asked)
+
+    def _watch(self, answers: Answers) -> None:
+        """Note where in the passes refusals came."""
+        if self._skew is None:
+            return
+        refusals = answers.take(np.isin(answers.state, REFUSALS))
+        place = (self._position(refusals.index) // self._shard.count) / self._total
+        self._skew.learn(
+            self._host_of(refusals.index), place, refusals.try_no.astype(np.int64),
+            index=refusals.index, time_ns=refusals.time_ns,
+        )
 
     # -- learning --------------------------------------------------------------------------
 
@@ -316,6 +406,8 @@ class Sweep:
         answers = answers.take(self.ours(answers.index))
         if self._audit is not None:
             self._audit.hear(answers, self._answered)
+        if len(self.limits.hosts):
+            self.limits.hear(self._host_of(answers.index), answers)
         # A firm answer goes before a soft one for the same probe in the same batch.
         _, first = np.unique(answers.index * 2 + answers.soft, return_index=True)
         answers = answers.take(first)
@@ -331,6 +423,7 @@ class Sweep:
         ) if len(self._soft) or answers.soft.any() else self._soft
         rtt = self._round_trips(answers)
         self.round_trip.feed(rtt[(rtt >= 0) & ~answers.soft])
+        self._watch(answers)
         self._deepen(answers)
         self.done = self.done or self._answers >= self._total
         return answers, rtt
@@ -342,7 +435,11 @@ class Sweep:
         it would bring is another filtered port.
         """
         firm = answers.take(~answers.soft)
-        self.loss.learn(self._host_of(firm.index), firm.try_no)
+        host = self._host_of(firm.index)
+        if self._limited.any():
+            free = ~self._limited[host]
+            host, firm = host[free], firm.take(free)
+        self.loss.learn(host, firm.try_no)
 
     def _news(self, answers: Answers) -> NDArray[np.bool_]:
         held = np.where(self._answered.get(answers.index), Hold.FIRM, Hold.NONE)
@@ -388,4 +485,8 @@ class Sweep:
             mine = try_no == self._pass_base + number
             if mine.any():
                 time[mine] = log.time_of(position[mine])
+        if len(self.limits.hosts):
+            asked = [self.limits.asked_at(*each) for each in zip(
+                index.tolist(), try_no.tolist(), strict=True)]
+            time = np.where(np.array(asked, np.int64) >= 0, asked, time)
         return time

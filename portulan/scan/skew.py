@@ -1,0 +1,68 @@
+"""Tell hosts that stopped saying no because they may not say it so often.
+
+A pass asks in the order of a keyed permutation, so the places of a host's closed ports in it are
+random numbers between 0 and 1. Loss leaves them so. A limiter answers the first ones and then few:
+their mean is too low, or their highest. Each is a test with a known chance of a false alarm, which
+costs some questions and no verdict.
+"""
+
+from __future__ import annotations
+
+from statistics import NormalDist
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: Passes whose order is looked at: later ones ask only few hosts.
+PASSES: Final = 2
+
+
+class Skew:
+    """Where in the passes each host's refusals came; `doubt` is the chance of a false alarm."""
+
+    def __init__(self, hosts: int, doubt: float) -> None:
+        self._doubt = doubt
+        self._count = np.zeros((PASSES, hosts), np.int64)
+        self._sum = np.zeros((PASSES, hosts))
+        self._highest = np.zeros((PASSES, hosts))
+        self._probe = np.full(hosts, -1, np.int64)
+        self._last_ns = np.zeros(hosts, np.int64)
+
+    def learn(
+        self, host: NDArray[np.int64], place: NDArray[np.float64], pass_no: NDArray[np.int64], *,
+        index: NDArray[np.int64], time_ns: NDArray[np.int64],
+    ) -> None:
+        """Take in refusals: the place (0..1) of their probes in the pass that they answer."""
+        self._probe[host] = index
+        np.maximum.at(self._last_ns, host, time_ns)
+        early = (pass_no >= 1) & (pass_no <= PASSES)
+        at = (pass_no[early] - 1, host[early])
+        np.add.at(self._count, at, 1)
+        np.add.at(self._sum, at, place[early])
+        np.maximum.at(self._highest, at, place[early])
+
+    def suspects(self) -> NDArray[np.int64]:
+        """Return the hosts whose refusals came too early in the passes to be chance."""
+        count = self._count.sum(axis=0)
+        some = np.flatnonzero(count)
+        count = count[some]
+        below = count / 2 - self._sum[:, some].sum(axis=0)
+        mean = below > NormalDist().inv_cdf(1 - self._doubt) * np.sqrt(count / 12)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            chance = self._count[:, some] * np.log(self._highest[:, some])
+        highest = np.nansum(chance, axis=0) < np.log(self._doubt)
+        found: NDArray[np.int64] = some[mean | highest]
+        return found
+
+    def sentinel(self, host: int) -> int:
+        """Return a probe that the host refused, -1 if none is known."""
+        return int(self._probe[host])
+
+    def last_ns(self, host: int) -> int:
+        """Return when the host's last refusal came."""
+        return int(self._last_ns[host])
+
+    def burst(self, host: int) -> int:
+        """Return how many refusals the first pass brought."""
+        return int(self._count[0, host])

@@ -1,0 +1,49 @@
+import numpy as np
+
+from portulan.scan.skew import Skew
+
+
+def learn(skew, host, places, pass_no=1):
+    count = len(places)
+    skew.learn(
+        np.full(count, host), np.array(places), np.full(count, pass_no),
+        index=np.arange(count), time_ns=np.arange(count) * 10)
+
+
+def test_refusals_at_the_beginning_of_a_pass_only_are_suspect():
+    skew = Skew(3, 0.001)
+    learn(skew, 1, [0.001, 0.003, 0.01, 0.02, 0.02, 0.03])
+    assert skew.suspects().tolist() == [1]
+    assert (skew.sentinel(1), skew.last_ns(1), skew.burst(1)) == (5, 50, 6)
+    assert skew.sentinel(0) == -1
+
+
+def test_burst_and_a_trickle_behind_it_is_suspect():
+    skew = Skew(1, 0.001)
+    learn(skew, 0, [*np.linspace(0, 0.02, 10), *np.linspace(0.1, 1, 5)])
+    assert skew.suspects().tolist() == [0]
+
+
+def test_one_refusal_at_once_in_each_pass_is_suspect():
+    skew = Skew(1, 0.001)
+    learn(skew, 0, [0.01])
+    assert not len(skew.suspects())
+    learn(skew, 0, [0.005], pass_no=2)
+    assert skew.suspects().tolist() == [0]
+
+
+def test_chance_alone_raises_alarms_as_rarely_as_said():
+    chance = np.random.default_rng(4)
+    skew = Skew(20_000, 0.001)
+    host = np.repeat(np.arange(20_000), 8)
+    skew.learn(
+        host, chance.random(len(host)), np.ones(len(host), np.int64),
+        index=np.arange(len(host)), time_ns=np.zeros(len(host), np.int64))
+    assert 5 <= len(skew.suspects()) <= 80  # two tests, each with one in a thousand
+
+
+def test_later_passes_tell_a_sentinel_but_no_place():
+    skew = Skew(1, 0.001)
+    learn(skew, 0, [0.0001] * 9, pass_no=3)
+    assert not len(skew.suspects())
+    assert skew.sentinel(0) == 8
