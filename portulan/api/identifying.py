@@ -72,20 +72,26 @@ def aims_of(places: Iterable[str]) -> list[Aim]:
 
 
 def _aims(place: str) -> Iterator[Aim]:
-    host, ports = _split(place)
-    chosen = parse_ports(ports, where=place)
+    scheme, marked, rest = place.partition("://")
+    if marked and scheme not in ("tcp", "udp"):
+        raise UsageError("what is asked is tcp:// or udp://", text=place,
+                         hint="TLS is found by itself")
+    host, ports = _split(rest if marked else place)
+    chosen = parse_ports(ports, protocols=(scheme if marked else "tcp",), where=place)
     if chosen.sctp:
         raise UsageError("only TCP and UDP can be asked", text=place, hint="leave S: out")
+    host, _, zone = host.partition("%")
+    scope_id = _scope(zone, place)
     found = resolve(host)
     if not found:
         raise UsageError("no address for this host", text=host, hint="check the name")
-    addr, _, zone = found[0].partition("%")
-    scope_id, name = _scope(zone or host.partition("%")[2], place), "" if host == addr else host
+    addr = found[0].partition("%")[0]
+    name = "" if host == addr else host
     asked: tuple[tuple[Literal["tcp", "udp"], tuple[int, ...]], ...] = (
         ("tcp", chosen.tcp), ("udp", chosen.udp))
     for protocol, numbers in asked:
         for port in numbers:
-            yield Aim(addr, port, protocol, name.partition("%")[0], scope_id)
+            yield Aim(addr, port, protocol, name, scope_id)
 
 
 def _scope(zone: str, place: str) -> int:
@@ -101,7 +107,7 @@ def _scope(zone: str, place: str) -> int:
 
 
 def _split(place: str) -> tuple[str, str]:
-    """Return host and ports of `host:22`, `[::1]:22`, `10.0.0.1:22,80,U:53`."""
+    """Return host and ports of `host:22`, `[::1]:22`, `10.0.0.1:22,80,U:53`, `udp://host:53`."""
     if place.startswith("["):
         host, closed, ports = place[1:].partition("]")
         ports = ports.removeprefix(":") if closed else ""

@@ -20,7 +20,7 @@ from .dialogue_lane import Lane, LaneEvent, LaneState
 from .dialogue_next import Follow, follow_ups, hints
 from .dialogue_whole import is_whole
 from .facts import Facts
-from .probes import GREETERS, LISTEN, TLS, Probe, order
+from .probes import LISTEN, TLS, Probe, order
 from .reply import Reply
 from .rules import Book
 from .verdict import Verdict
@@ -46,8 +46,8 @@ class Manner:
     connect_ns: int = 3_000 * MS
     greet_ns: int = 300 * MS
     """For a greeting, where nothing is known of the port."""
-    usual_greet_ns: int = 2_500 * MS
-    """For a greeting, where the port's usual service greets."""
+    usual_greet_ns: int = 1_500 * MS
+    """For a greeting, where the port's usual service greets, before others ask."""
     client_first_ns: int = 100 * MS
     """For a greeting, where the port's usual client speaks first."""
     patience_ns: int = 5_000 * MS
@@ -127,6 +127,8 @@ class Dialogue:
         self._actions: list[Action] = []
         self._asked: list[str] = []
         self._opened = self._failed = 0
+        self._stood = False
+        """Whether a connection ever came about; until then only a second is tried."""
         self._listened = transport == "udp"
         self._next_ns = now
         self._state: State | None = None
@@ -156,7 +158,7 @@ class Dialogue:
         times = [self._end_ns]
         for lane in self._lanes.values():
             times += [lane.until_ns] + ([lane.resend_ns] if lane.resend_ns else [])
-        if self._agenda and not self._greeting():
+        if self._may_start():
             times.append(self._next_ns)
         return min(times)
 
@@ -179,6 +181,7 @@ class Dialogue:
         if lane is None or lane.state != LaneState.OPENING:
             return
         lane.move(LaneEvent.OPENED)
+        self._stood = True
         lane.rtt_ns = now - lane.opened_ns
         self._listen(lane, now)
 
@@ -228,9 +231,10 @@ class Dialogue:
 
     def _start(self, now: int) -> None:
         """Open the connections that it is time for."""
-        while self._agenda and now >= self._next_ns and not self._greeting():
+        while self._may_start() and now >= self._next_ns:
             if len(self._lanes) >= LANES_MAX:
-                self._close(min(self._lanes.values(), key=lambda lane: lane.number))
+                self._close(min(
+                    self._lanes.values(), key=lambda lane: (lane.probe is LISTEN, lane.number)))
             listen = 0
             usual = self._agenda.next_usual(self._port)
             item = self._agenda.next()
@@ -239,6 +243,12 @@ class Dialogue:
             if not self._listened and not item.probe.tls:
                 listen, self._listened = self._greet(usual=usual), True
             self._open(item, now, listen)
+            if item.probe is LISTEN and self._agenda.greeter and self._opened == 1:
+                self._next_ns = now + self._manner.usual_greet_ns
+
+    def _may_start(self) -> bool:
+        return bool(self._agenda) and not self._greeting() and (
+            self._stood or not self._lanes or self._opened < FAILED_MAX)
 
     def _greeting(self) -> bool:
         """Tell whether the first connection still waits for a greeting."""
@@ -247,8 +257,6 @@ class Dialogue:
             for lane in self._lanes.values())
 
     def _greet(self, *, usual: bool) -> int:
-        if self._port in GREETERS:
-            return self._manner.usual_greet_ns
         if usual or self._agenda.inside:
             return self._manner.client_first_ns
         return self._manner.greet_ns
@@ -267,9 +275,9 @@ class Dialogue:
         self._failed += 1
         if self._known.replies:
             return
-        if why == "refused" and self._opened == self._failed:
+        if why == "refused" and not self._stood:
             self._finish("closed")
-        elif self._failed >= FAILED_MAX and self._opened == self._failed:
+        elif self._failed >= FAILED_MAX and not self._stood:
             self._finish("unreachable")
 
     def _close(self, lane: Lane) -> None:
@@ -287,7 +295,8 @@ class Dialogue:
         if lane.probe.tls:
             usual = self._agenda.next_usual(self._port)
             lane.probe, self._listened = self._agenda.next().probe, True
-            lane.listen_ns = self._greet(usual=usual)
+            patient = lane.probe is LISTEN
+            lane.listen_ns = self._manner.patience_ns if patient else self._greet(usual=usual)
 
     # -- speaking ----------------------------------------------------------------------------
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from .dialogue_next import Follow
-from .probes import LISTEN, TLS, Probe
+from .probes import GREETERS, LISTEN, TLS, Probe
 
-PATIENT_AT: Final = 4
-"""After so many questions a connection is opened that only listens, for late greetings."""
+PATIENT_AT: Final = 14
+"""After so many questions a connection is opened that only listens, for late greetings. Not
+sooner: to a server that has one client at a time it is in everybody's way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,8 @@ class Agenda:
         self.inside = False
         self._probes: Sequence[Probe] = list(probes)
         self._items: deque[Item] = deque()
-        self._datagrams = datagrams
+        self._datagrams, self.greeter = datagrams, port in GREETERS
+        """Whether the port's usual service speaks first."""
         self.reset(tls_first=port in TLS.ports and not datagrams)
 
     def __bool__(self) -> bool:
@@ -42,7 +44,7 @@ class Agenda:
         if tls_first:
             probes = [TLS, *(probe for probe in probes if probe is not TLS)]
         if not self._datagrams:
-            probes.insert(min(PATIENT_AT, len(probes)), LISTEN)
+            probes.insert(0 if self.greeter and not tls_first else PATIENT_AT, LISTEN)
         self._items = deque(Item(probe, self.inside) for probe in probes)
 
     def next(self) -> Item:

@@ -1,0 +1,222 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from portulan.ident.dialogue import LANES_MAX, Dialogue, Manner
+from portulan.ident.dialogue_lane import HEARD_MAX
+from portulan.ident.probes import TABLE, Probe
+
+from .world import HANG_UP, Server, World
+
+SSH = b"SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u10\r\n"
+NGINX = (b"HTTP/1.1 200 OK\r\nServer: nginx/1.22.1\r\nContent-Length: 2\r\n"
+         b"Connection: close\r\n\r\nok")
+TOO_PLAIN = (b"HTTP/1.1 400 Bad Request\r\nServer: nginx/1.22.1\r\nContent-Length: 0\r\n\r\n")
+
+
+def http(data):
+    return NGINX if data.startswith(b"GET ") else HANG_UP
+
+
+def test_greeting_names_it_nothing_is_asked_and_nothing_waited_for():
+    world = World(Server(greeting=SSH), 40_022)
+    outcome = world.run()
+    assert (outcome.verdict.product, outcome.verdict.version) == ("OpenSSH", "9.2p1")
+    assert outcome.asked == () and outcome.connections == 1
+    assert world.took_ms < 10
+
+
+def test_greeting_in_pieces_is_heard_to_its_end():
+    world = World(Server(greeting=SSH, pieces=7), 40_022)
+    assert world.run().verdict.version == "9.2p1"
+
+
+def test_silent_port_is_asked_after_the_time_for_a_greeting():
+    world = World(Server(answer=http), 40_080)
+    outcome = world.run()
+    assert outcome.verdict.product == "nginx" and outcome.state == "answered"
+    assert 300 <= world.server.times_ms[0] < 320
+
+
+def test_usual_port_of_a_client_that_speaks_first_is_asked_sooner():
+    world = World(Server(answer=http), 80)
+    world.run()
+    assert world.server.times_ms[0] < 120
+
+
+def test_usual_port_of_a_greeter_waits_for_a_slow_greeting():
+    world = World(Server(greeting=b"220 mail ESMTP Postfix\r\n", greets_after_ms=1_400), 25)
+    outcome = world.run()
+    assert outcome.verdict.product == "Postfix"
+    assert outcome.replies[0].probe == "" and "http-get" not in outcome.asked
+
+
+def test_late_greeting_is_heard_while_others_ask():
+    server = Server(greeting=SSH, greets_after_ms=3_500)
+    outcome = World(server, 40_022).run()
+    assert outcome.verdict.version == "9.2p1"
+
+
+def test_answer_later_than_the_next_question_counts():
+    world = World(Server(answer=lambda d: NGINX if d.startswith(b"GET ") else b"",
+                         answers_after_ms=900), 40_080)
+    assert world.run().verdict.product == "nginx"
+
+
+def test_text_service_says_by_its_error_what_to_ask_next():
+    def memcached(data):
+        return b"VERSION 1.6.18\r\n" if data == b"version\r\n" else b"ERROR\r\n"
+
+    world = World(Server(answer=memcached), 40_000)
+    outcome = world.run()
+    assert outcome.verdict.product == "Memcached" and outcome.verdict.version == "1.6.18"
+    assert "version" in outcome.asked and len(outcome.asked) <= 4
+    assert world.took_ms < 700
+
+
+def test_known_protocol_is_asked_for_its_version_and_nothing_else():
+    def redis(data):
+        if data.startswith(b"INFO"):
+            return b"$40\r\n# Server\r\nredis_version:7.0.15\r\nredis_mode:x\r\n"
+        return b"-ERR unknown command 'GET'\r\n"
+
+    outcome = World(Server(answer=redis), 40_000).run()
+    assert outcome.verdict.version == "7.0.15"
+    assert set(outcome.asked) <= {"http-get", "tls", "lines", "redis-ping", "redis-info"}
+
+
+def test_tls_port_is_asked_inside_and_its_plain_complaint_is_no_verdict():
+    def nginx(data):
+        return NGINX if data.startswith(b"GET ") else HANG_UP
+
+    outcome = World(Server(answer=nginx, tls=True), 443).run()
+    assert outcome.tls.version == "TLSv1.3" and outcome.verdict.product == "nginx"
+    assert outcome.replies[-1].tls
+
+
+def test_greeting_inside_of_tls_on_its_port_is_waited_for():
+    server = Server(greeting=b"* OK [CAPABILITY IMAP4rev1] Dovecot ready.\r\n", tls=True,
+                    greets_after_ms=1_000)
+    outcome = World(server, 993).run()
+    assert outcome.verdict.name == "imap" and outcome.tls is not None
+
+
+def test_tls_on_an_unknown_port_is_found():
+    outcome = World(Server(answer=http, tls=True), 40_443).run()
+    assert outcome.tls is not None and outcome.verdict.product == "nginx"
+
+
+def test_bad_request_waits_for_the_handshake_beside_it():
+    server = Server(answer=lambda d: TOO_PLAIN if d.startswith(b"GET ") else b"")
+    world = World(server, 40_443)
+    world._secure = lambda lane: world.later(50, lambda: world.dialogue.secured(
+        lane, __import__("portulan.ident.dialogue_known", fromlist=["Secured"]).Secured("TLSv1.2"),
+        world.now))
+    outcome = world.run()
+    assert outcome.tls is not None
+
+
+def test_refused_is_closed_at_once():
+    world = World(Server(refused=True), 40_000)
+    assert world.run().state == "closed" and world.took_ms < 5
+
+
+def test_host_that_lets_no_connection_come_about_is_unreachable():
+    world = World(Server(mute=True), 40_000)
+    assert world.run().state == "unreachable"
+    assert world.took_ms <= 8_000
+
+
+def test_silence_ends_within_the_budget_with_few_connections_at_once():
+    world = World(Server(), 40_000)
+    outcome = world.run(limit_ms=8_001)
+    assert outcome.state == "silent" and outcome.verdict is None
+    assert world.at_most <= LANES_MAX
+    assert set(outcome.asked) >= {probe.name for probe in TABLE[:30]}
+
+
+def test_server_for_one_client_at_a_time_is_named():
+    server = Server(answer=lambda d: b"+PONG\r\n" if d == b"PING\r\n" else b"",
+                    one_at_a_time=True)
+    outcome = World(server, 40_000).run()
+    assert outcome.verdict is not None and outcome.verdict.name == "redis"
+
+
+def test_drip_ends_with_what_it_said():
+    server = Server(greeting=b"x" * 100, pieces=1, between_ms=70)
+    world = World(server, 40_000)
+    outcome = world.run(limit_ms=8_001)
+    assert outcome.replies
+
+
+def test_flood_is_cut_off():
+    server = Server(greeting=b"\xee" * (4 << 20), pieces=1 << 16)
+    world = World(server, 40_000)
+    outcome = world.run(limit_ms=8_001)
+    assert all(len(reply.data) <= HEARD_MAX for reply in outcome.replies)
+    assert sum(len(reply.data) for reply in outcome.replies) <= (1 << 20) + HEARD_MAX
+
+
+def test_printer_is_listened_to_and_never_asked():
+    world = World(Server(), 9_100)
+    assert world.run().asked == () and world.server.seen == []
+
+
+def test_machine_that_controls_something_is_asked_on_its_port_alone():
+    assert "modbus" in World(Server(), 502).run().asked
+    assert "modbus" not in World(Server(), 40_502).run().asked
+
+
+DNS = Probe("dns", b"ask", (53,), "", "udp")
+
+
+def test_datagram_is_sent_twice_and_its_answer_ends_it():
+    server = Server(answer=lambda d: b"" if len(server.seen) < 2 else bytes.fromhex(
+        "1234818000010001000000000776657273696f6e0462696e640000100003c00c00100003"
+        "0000000000040339312e"))
+    outcome = World(server, 53, "udp", probes=[DNS]).run()
+    assert server.seen == [b"ask", b"ask"] and outcome.verdict.name == "domain"
+
+
+def test_datagrams_that_nobody_answers_end_silent():
+    world = World(Server(), 53, "udp", probes=[DNS])
+    assert world.run().state == "silent" and world.server.seen == [b"ask"] * 2
+
+
+def test_stop_ends_with_what_is_known():
+    dialogue = Dialogue(80, now=0)
+    dialogue.emit(0)
+    dialogue.stop()
+    assert dialogue.done and dialogue.outcome().state == "stopped"
+    assert dialogue.deadline() is None
+
+
+def test_news_of_connections_that_are_gone_change_nothing():
+    dialogue = Dialogue(80, now=0)
+    dialogue.emit(0)
+    dialogue.opened(9, 1)
+    dialogue.heard(9, b"x", 1)
+    dialogue.ended(9, "eof", 1)
+    assert not dialogue.done
+
+
+@pytest.mark.parametrize("rtt_ms", [1, 250])
+def test_far_host_has_its_greeting_waited_for(rtt_ms):
+    world = World(Server(greeting=SSH, greets_after_ms=200), 40_022, rtt_ms=rtt_ms)
+    outcome = world.run()
+    assert outcome.verdict.product == "OpenSSH" and outcome.connections == 1
+
+
+@settings(max_examples=60, deadline=None)
+@given(answers=st.lists(st.none() | st.binary(max_size=300), min_size=1, max_size=6),
+       greeting=st.binary(max_size=80), pieces=st.integers(1, 50), tls=st.booleans(),
+       port=st.sampled_from([22, 25, 80, 443, 993, 6379, 40_000]))
+def test_any_server_ends_within_the_budget(answers, greeting, pieces, tls, port):
+    turns = iter(answers * 100)
+    server = Server(answer=lambda _: next(turns, HANG_UP), greeting=greeting, pieces=pieces,
+                    tls=tls)
+    world = World(server, port, manner=Manner(budget_ns=4_000_000_000))
+    world.run(limit_ms=4_001)
+    assert world.at_most <= LANES_MAX

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+from portulan.ident.dialogue_known import KEPT_MAX, REPLIES_MAX, Known, Secured
+from portulan.ident.reply import Reply
+
+
+def test_what_says_more_wins_and_fields_are_not_mixed():
+    known = Known()
+    known.take(Reply("tcp", b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n"))
+    first = known.verdict
+    known.take(Reply("tcp", b"220 ready\r\n"))
+    assert known.verdict is first and known.told and known.sure
+
+
+def test_unread_reply_is_kept_and_tells_nothing():
+    known = Known()
+    assert known.take(Reply("tcp", b"\xfe\xfe\xfe")) is None
+    assert len(known.replies) == 1 and not known.told and not known.sure
+
+
+def test_replies_are_kept_within_bounds():
+    known = Known()
+    for _ in range(100):
+        known.take(Reply("tcp", b"\xfe" * 60_000))
+    assert len(known.replies) <= REPLIES_MAX
+    assert sum(len(reply.data) for reply in known.replies) <= KEPT_MAX + 60_000
+
+
+def test_inside_of_tls_what_was_said_outside_is_no_verdict():
+    known = Known()
+    known.take(Reply("tcp", b"HTTP/1.1 400 Bad Request\r\nServer: nginx/1.2.3\r\n\r\n"))
+    assert known.told
+    known.move_inside(Secured("TLSv1.3"))
+    assert known.verdict is None and known.tls and known.replies
