@@ -142,7 +142,7 @@ def words(one: Seen, firsts: dict[bool, int]) -> str:
         return _tcp(tcp, firsts, out=one.out)
     if arp is not None:
         asks = arp.operation == ArpOperation.REQUEST
-        return f"ARP who has {arp.tpa}?" if asks else f"ARP {arp.spa} is at {arp.sha}"
+        return f"ARP who has {arp.tpa}?" if asks else f"{arp.spa} is at {arp.sha}"
     if udp is not None:
         size = len(one.behind(UDP))
         return one.found.brief or f"UDP, {size} byte{'s' * (size != 1)}"
