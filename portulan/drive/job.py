@@ -18,6 +18,7 @@ from portulan.drive.step import Memory, Step
 from portulan.record import SCHEMA, AnyEvent, End, EndReason, Host, Missed, Note, Run
 from portulan.scan.flags import FlagKind, manner_of
 from portulan.scan.kind import Kind
+from portulan.scan.protocols import ProtocolKind
 from portulan.scan.sctp import SctpKind
 from portulan.scan.sweep import Sweep
 from portulan.scan.syn import SynKind
@@ -25,9 +26,11 @@ from portulan.scan.udp import UdpKind
 from portulan.target.ranges import Range, merge, subtract
 from portulan.target.space import Segment, Space
 
-PlainKind: TypeAlias = type[UdpKind] | type[SctpKind]
+PlainKind: TypeAlias = type[UdpKind] | type[SctpKind] | type[ProtocolKind]
 #: Kinds of methods other than TCP's.
-PLAIN_KINDS: Final[Mapping[str, PlainKind]] = {"udp": UdpKind, "sctp": SctpKind}
+PLAIN_KINDS: Final[Mapping[str, PlainKind]] = {
+    "udp": UdpKind, "sctp": SctpKind, "protocols": ProtocolKind,
+}
 
 
 class Job:

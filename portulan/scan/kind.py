@@ -69,8 +69,11 @@ class Kind(Protocol):
 class Stamp:
     """One probe's bytes with zeros where probes differ, and the sums of what stays the same."""
 
-    def __init__(self, via: Via, transport: Packet) -> None:
-        network = _network(via)
+    def __init__(
+        self, via: Via, transport: Packet | bytes, *, number: int | None = None
+    ) -> None:
+        """Make a stamp; `number` is the protocol's where the transport does not tell."""
+        network = _network(via, number)
         packet = network / transport
         if via.ethernet:
             source = int.from_bytes(via.source_mac, "big")
@@ -106,9 +109,11 @@ class Stamp:
         return rows, word_sum(probes.hi) + word_sum(probes.lo)
 
 
-def _network(via: Via) -> Packet | IPv4 | IPv6:
+def _network(via: Via, number: int | None) -> IPv4 | IPv6:
     # Identification 0 with don't-fragment is what RFC 6864 section 4.1 allows for atomic datagrams.
-    return IPv4(src=via.source) if via.family == 4 else IPv6(src=via.source)
+    if via.family == 4:
+        return IPv4(src=via.source) if number is None else IPv4(src=via.source, protocol=number)
+    return IPv6(src=via.source) if number is None else IPv6(src=via.source, next_header=number)
 
 
 def split(

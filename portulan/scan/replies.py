@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from portulan.scan.verdict import ICMP4_UNREACHABLE, ICMP6_UNREACHABLE, Reason
-from portulan.target.space import Probes
+from portulan.target.space import IP, Probes
 from portulan.wire.arp import ARP
 from portulan.wire.ethernet import EtherType
 from portulan.wire.frames import Frames
@@ -172,6 +172,35 @@ class Errors(Rows):
         return itself
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class IpPackets(Rows):
+    """IP packets as protocol scans name them: address and protocol number, and what marks them."""
+
+    row: Index
+    probes: Probes
+    """The protocol's number in place of a port."""
+    mark: Word
+    """IPv4's identification, the lower 16 bits of IPv6's flow label."""
+    ttl: NDArray[np.uint8]
+    time_ns: Index
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Quotes(IpPackets):
+    """Packets of ours that ICMP errors quote; TTL and time are the errors'."""
+
+    from_hi: Word
+    from_lo: Word
+    reason: NDArray[np.uint8]
+
+    @property
+    def own(self) -> NDArray[np.bool_]:
+        """Which errors the target itself sent."""
+        itself: NDArray[np.bool_] = (self.from_lo == self.probes.lo) & (
+            self.from_hi == self.probes.hi)
+        return itself
+
+
 class Heard:
     """A batch of frames, walked once."""
 
@@ -261,6 +290,29 @@ class Heard:
             self.frames.time_ns[row],
         )
 
+    def packets(self) -> IpPackets:
+        """Return all IP packets, by their sender."""
+        row = np.flatnonzero(self._at.family != 0)
+        at = self._at.take(row)
+        family, hi, lo, ttl = _addresses(self.frames, at, destination=False)
+        number, mark = _marks(self.frames, at)
+        probes = Probes(family, hi, lo, number, np.full(len(row), IP, np.uint8))
+        return IpPackets(row, probes, mark, ttl, self.frames.time_ns[row])
+
+    def quotes(self) -> Quotes:
+        """Return the packets that ICMP errors quote, whatever their protocol."""
+        row, inner = self._quoted
+        chosen = np.flatnonzero((inner.family != 0) & (inner.family == self._at.family[row]))
+        row, inner = row[chosen], inner.take(chosen)
+        reason, known = self._reasons(row)
+        row, inner, reason = row[known], inner.take(known), reason[known]
+        family, hi, lo, _ = _addresses(self.frames, inner, destination=True)
+        number, mark = _marks(self.frames, inner)
+        _, from_hi, from_lo, ttl = self._source(row)
+        probes = Probes(family, hi, lo, number, np.full(len(row), IP, np.uint8))
+        return Quotes(
+            row, probes, mark, ttl, self.frames.time_ns[row], from_hi, from_lo, reason)
+
     def _reasons(self, row: Index) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         """Return the reason of each error, and which of them speak about delivery."""
         at = self._at.transport_offset[row]
@@ -288,6 +340,19 @@ class Heard:
         at = self._at.network_offset[row]
         whole = at + ARP.size <= self.frames.offset[row] + self.frames.length[row]
         return at[whole], row[whole]
+
+
+def _marks(frames: Frames, at: Located) -> tuple[NDArray[np.uint16], Word]:
+    """Return protocol and mark of network headers that `locate` found whole."""
+    number, mark = np.zeros(len(at), np.uint16), np.zeros(len(at), np.uint64)
+    four, six = at.family == 4, at.family == 6
+    if four.any():
+        packet = IPv4.gather(frames.buffer, at.network_offset[four])
+        number[four], mark[four] = packet.protocol, packet.identification
+    if six.any():
+        packet = IPv6.gather(frames.buffer, at.network_offset[six])
+        number[six], mark[six] = packet.next_header, packet.flow_label & 0xFFFF
+    return number, mark
 
 
 def _addresses(

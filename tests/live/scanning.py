@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
+import xml.etree.ElementTree as Tree
 from dataclasses import dataclass
 from pathlib import Path
+
+import pytest
 
 from portulan.lab import Lab
 
@@ -68,3 +72,20 @@ def last_chart(home: Path) -> Path:
     """Return the folder of the only chart below a home."""
     [journal] = home.rglob("events.jsonl")
     return journal.parent
+
+
+def nmaps(lab: Lab, *words: str, targets: list[str]) -> dict[tuple[str, int], str]:
+    """Return what nmap says of every port: (address, port) -> state."""
+    if not shutil.which("nmap"):
+        pytest.skip("nmap is not here: apt-get install nmap")
+    six = ["-6"] if ":" in targets[0] else []
+    argv = ["nmap", "-n", "-Pn", "-T4", "-dd", "-oX", "-", *six, *words, *targets]
+    process = lab.exec(
+        lab.scenario.scanner, argv, stdin=subprocess.DEVNULL, stdout=-1, stderr=-1, text=True)
+    with process:
+        out, err = process.communicate(timeout=100)
+    assert not process.returncode, err
+    return {
+        (host.find("address").get("addr"), int(port.get("portid"))): port.find("state").get("state")
+        for host in Tree.fromstring(out).iter("host") for port in host.iter("port")
+    }

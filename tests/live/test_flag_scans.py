@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import xml.etree.ElementTree as Tree
-
 import pytest
 
 from tests.lab.fixtures import harbour, make_lab  # noqa: F401
 
-from .scanning import differences, scan, truth
+from .scanning import differences, nmaps, scan, truth
 
 pytestmark = pytest.mark.live
 
@@ -36,22 +32,6 @@ def test_ports_look_as_rfc_9293_and_linux_have_it(make_lab, scenario):  # noqa: 
                   if state in looks and (scenario != "ipv6" or key[0] in V6)}
         assert wanted
         assert not differences(found.ports, wanted), method
-
-
-def nmaps(lab, *words, targets):
-    """What nmap says: (address, port) -> state, for every port it names."""
-    if not shutil.which("nmap"):
-        pytest.skip("nmap is not here: apt-get install nmap")
-    argv = ["nmap", "-n", "-Pn", "-T4", "-dd", "-oX", "-", *words, *targets]
-    process = lab.exec(
-        lab.scenario.scanner, argv, stdin=subprocess.DEVNULL, stdout=-1, stderr=-1, text=True)
-    with process:
-        out, err = process.communicate(timeout=100)
-    assert not process.returncode, err
-    return {
-        (host.find("address").get("addr"), int(port.get("portid"))): port.find("state").get("state")
-        for host in Tree.fromstring(out).iter("host") for port in host.iter("port")
-    }
 
 
 @pytest.mark.parametrize("words", [

@@ -21,7 +21,7 @@ def by_bits(octets):
     (b"123456789", 0xE306_9283), (bytes(32), 0x8A91_36AA), (b"\xff" * 32, 0x62A8_AB43),
     (bytes(range(32)), 0x46DD_794E), (bytes(range(31, -1, -1)), 0x113F_DB5C), (b"", 0),
 ])
-def test_octets_of_rfc_3720_appendix_b4_give_its_sums(octets, crc):
+def test_octets_of_iscsi_give_its_sums(octets, crc):
     assert crc32c(octets) == crc
 
 
