@@ -16,7 +16,9 @@ from portulan.errors import UsageError
 from portulan.store.chart import Chart
 from portulan.store.sql import ABSENT, Source
 from portulan.store.tables import TABLES, columns
-from portulan.traffic.flows import FlowTable
+from portulan.traffic.flows import BASE, FlowTable
+from portulan.traffic.quality import COLUMNS as QUALITY
+from portulan.traffic.quality import Quality
 from portulan.wire.columns import Masked, decoder, dtype_of, numbered
 
 Columns = dict[str, NDArray[Any]]
@@ -43,6 +45,14 @@ FIELDS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
 """Column -> fields, one row a packet; of several fields the first that a packet has."""
 _MARKS: Final = {"dns": ("id",), "http": ("method", "status"), "tls": ("handshake",)}
 """Which columns say that a packet has a row at all."""
+_TEXTS: Final = ("src", "dst", "protocol", "application", "sni", "alpn", "ja3", "ja4", "state",
+                 "history")
+FLOW_TYPES: Final[Mapping[str, str]] = {
+    name: "VARCHAR" if name in _TEXTS else "BIGINT"
+    for name in ("number", *BASE, "vlan", "flags_fwd", "flags_rev", *QUALITY)}
+"""What is known of a flow, and its SQL type."""
+_PARTS: Final = ((frozenset(QUALITY), Quality),)
+"""What a flow table needs to know these columns."""
 CHART_TABLES: Final = ("hosts", "ports", "services")
 
 
@@ -68,9 +78,7 @@ def sources(
 def _capture_types() -> dict[str, dict[str, str]]:
     tables = {name: {column: _type(fields[0]) for column, fields in table.items()}
               for name, table in FIELDS.items()}
-    flows = flow_columns([])
-    return {"flows": {column: "VARCHAR" if values.dtype == object else "BIGINT"
-                      for column, values in flows.items()}, **tables}
+    return {"flows": dict(FLOW_TYPES), **tables}
 
 
 def _type(field: str) -> str:
@@ -107,7 +115,7 @@ def _of_captures(
 ) -> Columns:
     if not captures:
         raise UsageError("this table needs a capture", text=name, hint="name a file")
-    found = (flow_columns(captures) if name == "flows"
+    found = (flow_columns(captures, needed) if name == "flows"
              else packet_columns(captures, name, needed))
     for capture in captures:
         if capture.damage:
@@ -115,18 +123,20 @@ def _of_captures(
     return found
 
 
-def flow_columns(captures: Sequence[Capture]) -> Columns:
-    """Return the flows of captures, counted together, as columns; `number` is from 1."""
-    table = FlowTable()
+def flow_columns(
+    captures: Sequence[Capture], needed: Collection[str] | None = None
+) -> Columns:
+    """Return columns of FLOW_TYPES, one row a flow, the captures counted together."""
+    wanted = [name for name in FLOW_TYPES if needed is None or name in needed]
+    table = FlowTable([make() for columns, make in _PARTS if not columns.isdisjoint(wanted)])
     for capture in captures:
         for frames in capture.frames():
             table.add(frames)
     found: Columns = dict(table.columns())
-    flows = list(table.flows())
-    for name in ("src", "dst"):
-        found[name] = Words.plain([getattr(flow, name) for flow in flows])
-    found["protocol"] = Words.plain([str(flow.protocol) for flow in flows])
-    return {"number": np.arange(1, len(flows) + 1), **found}
+    if {"src", "dst"} & set(wanted):
+        found["src"], found["dst"] = map(Words.plain, table.addresses())
+    found["protocol"] = Words.plain(map(str, table.protocols()))
+    return {name: found[name] for name in wanted}
 
 
 def packet_columns(

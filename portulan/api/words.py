@@ -70,7 +70,7 @@ class Words:
     @staticmethod
     def plain(values: Iterable[Any]) -> NDArray[Any]:
         """Return values as an array of objects, lists as text."""
-        made = [joined(value) for value in values]
+        made = list(map(joined, values))
         found = np.empty(len(made), object)
         found[:] = made
         return found

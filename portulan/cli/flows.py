@@ -62,7 +62,7 @@ def _objects(found: Iterator[Flow]) -> Iterator[str]:
     import msgspec
 
     encode = msgspec.json.Encoder().encode
-    return (encode(flow).decode() for flow in found)
+    return (encode(flow.told()).decode() for flow in found)
 
 
 def _lines(found: Iterator[Flow]) -> Iterator[str]:

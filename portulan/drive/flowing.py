@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from portulan.drive.capture import Capture
+import numpy as np
+
+from portulan.drive.capture import Batch, Capture
 from portulan.errors import UsageError
 from portulan.traffic.flows import FlowTable
 from portulan.traffic.segments import Conversation, Endpoint
 from portulan.traffic.streams import Chunk, Note, Stream
-from portulan.wire.frames import Frames
 from portulan.wire.ipv4 import IpProtocol
 
 
@@ -43,10 +44,10 @@ class Follower:
         """Yield what was said and what is missing; raises `UsageError` if there is no such flow."""
         met = False
         for batch in capture.batches():
-            which = self._conversation(batch.frames)
+            which, chosen = self._chosen(batch)
             if which is None:
                 continue
-            for segment in which.segments(batch.frames, batch.numbers):
+            for segment in which.segments(chosen.frames, chosen.numbers):
                 met = True
                 if which.protocol == IpProtocol.TCP:
                     self._stream.add(segment)
@@ -57,16 +58,19 @@ class Follower:
             raise UsageError("no such conversation in the capture", hint="see: portulan flows")
         yield from self._stream.take(final=True)
 
-    def _conversation(self, frames: Frames) -> Conversation | None:
-        """Return whom to follow; a flow's number is known from the batch where it begins."""
+    def _chosen(self, batch: Batch) -> tuple[Conversation | None, Batch]:
+        """Return whom to follow, and what of a batch is theirs.
+
+        A flow's number is known from the batch where it begins; its endpoints may have others.
+        """
         if isinstance(self._which, Conversation):
-            return self._which
-        self._table.add(frames)
-        if len(self._table) < self._which:
-            return None
-        words, swapped = self._table.key(self._which - 1)
-        self._which = Conversation(words, swapped)
-        if self._which.protocol not in (IpProtocol.TCP, IpProtocol.UDP):
+            return self._which, batch
+        row = self._which - 1
+        rows = np.flatnonzero(self._table.add(batch.frames) == row)
+        if not len(rows):
+            return None, batch
+        which = Conversation(*self._table.key(row))
+        if which.protocol not in (IpProtocol.TCP, IpProtocol.UDP):
             raise UsageError("only TCP and UDP have something to follow",
-                             text=f"IP protocol {self._which.protocol}", where="--flow")
-        return self._which
+                             text=f"IP protocol {which.protocol}", where="--flow")
+        return which, batch.take(rows)

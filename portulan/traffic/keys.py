@@ -1,7 +1,7 @@
 """Which conversation each packet of a batch belongs to, as exact keys of five words.
 
-The outermost IP header counts: a tunnel is one flow. ICMP, later fragments and cut headers have
-no ports and get 0.
+The outermost IP header counts: a tunnel is one flow. ICMP and cut headers have no ports and get 0,
+later fragments too, unless someone remembers their first ones.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from portulan.traffic.fragments import Fragments
 from portulan.wire.ethernet import EtherType
 from portulan.wire.frames import Frames, LinkType
 from portulan.wire.header import octets_at
@@ -39,23 +40,29 @@ class Keys:
     swapped: NDArray[np.bool_]
     """Whether the sender is the second endpoint of the key."""
     tcp_flags: NDArray[np.uint8]
+    at: Located
+    """Where the headers of these packets lie."""
 
 
-def keys(frames: Frames) -> Keys:
-    """Return the keys of a batch's packets."""
+def keys(frames: Frames, fragments: Fragments | None = None) -> Keys:
+    """Return the keys of a batch's packets; `fragments` tells ports of later fragments."""
     at = locate(frames)
     rows = np.flatnonzero(at.family != 0)
     at = at.take(rows)
     addresses = _addresses(frames, at)
-    sport, dport = _ports(frames, at)
+    ports = _ports(frames, at)
+    some = frames.take(rows)
+    if fragments is not None:
+        fragments.join(some, at, addresses, ports=ports)
+    sport, dport = ports[:, 0], ports[:, 1]
     swapped = _greater(addresses, sport, dport)
     words = np.empty((len(rows), KEY_WORDS), np.uint64)
     low, high = np.where(swapped, dport, sport), np.where(swapped, sport, dport)
-    vlan = _vlans(frames.take(rows), at)
+    vlan = _vlans(some, at)
     what = at.protocol.astype(np.int64) << 48 | at.family.astype(np.int64) << 44 | vlan << 32
     words[:, 0] = (what | low << 16 | high).astype(np.uint64)
     words[:, 1:] = np.where(swapped[:, None], addresses[:, [2, 3, 0, 1]], addresses)
-    return Keys(rows, words, swapped, _flags(frames, at))
+    return Keys(rows, words, swapped, _flags(frames, at), at)
 
 
 def _addresses(frames: Frames, at: Located) -> Words:
@@ -71,7 +78,7 @@ def _addresses(frames: Frames, at: Located) -> Words:
     return found
 
 
-def _ports(frames: Frames, at: Located) -> tuple[Index, Index]:
+def _ports(frames: Frames, at: Located) -> Index:
     ports = np.zeros((len(at), 2), np.int64)
     kind = at.protocol
     there = (kind == IpProtocol.TCP) | (kind == IpProtocol.UDP) | (kind == _SCTP)
@@ -80,7 +87,7 @@ def _ports(frames: Frames, at: Located) -> tuple[Index, Index]:
     if len(rows):
         octets = octets_at(frames.buffer, at.transport_offset[rows], 4)
         ports[rows] = np.ascontiguousarray(octets).view(">u2")
-    return ports[:, 0], ports[:, 1]
+    return ports
 
 
 def _greater(addresses: Words, sport: Index, dport: Index) -> NDArray[np.bool_]:

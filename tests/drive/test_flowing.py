@@ -46,3 +46,17 @@ def test_flow_that_cannot_be_followed_is_refused(capture, number, words):
 def test_text_without_two_endpoints_is_refused():
     with pytest.raises(UsageError, match="no pair"):
         Follower.tcp("10.9.0.1:80")
+
+
+def test_flow_of_a_port_used_again_is_followed_alone(tmp_path):
+    def tcp(seq, flags, octets=b""):
+        there = wire.TCP(sport=9, dport=80, seq=seq, flags=flags)
+        return A / there / octets if octets else A / there
+
+    packets = [tcp(1, 2), tcp(2, 24, b"old"), tcp(5, 17), tcp(70, 2),
+               tcp(71, 24, b"new")]
+    path = tmp_path / "again.pcapng"
+    with PcapngWriter(path, link_type=101) as writer:
+        writer.write(wire.Frames.of([each.pack() for each in packets], link_type=101))
+    assert said(Follower.flow(1), Capture(path)) == [(0, b"old")]
+    assert said(Follower.flow(2), Capture(path)) == [(0, b"new")]
