@@ -13,10 +13,35 @@ _TOKEN: Final = re.compile(
     r"(?:(?:[/ ]| [Vv]ersion |-)\(?" + _VERSION + r")?(?=[ ,;()/]|$)")
 _SSH: Final = re.compile(r"(?P<product>[A-Za-z][A-Za-z]{2,30}?)[_-]?" + _VERSION + r"$")
 _MYSQL: Final = re.compile(
-    r"[0-9]+(?:\.[0-9]+){1,3}(?:sp[0-9]+|[a-z](?![a-z]))?(?:-[0-9]{1,2}(?=\+deb|-Maria|$))?")
+    r"[0-9]+(?:\.[0-9]+){1,3}(?:sp[0-9]+|[a-z](?![a-z]))?(?:-[0-9]{1,2}(?=\+deb|-Maria))?")
 _PERCONA: Final = re.compile(
-    r"[0-9]+(?:\.[0-9]+){2}(?:-rel[0-9]+\.[0-9]+|(?=-[1-9][0-9]\.[0-9]|.*percona"
-    r"|-[1-9][0-9]?(?:-[0-9]+)?(?:-log|-debug)?$))", re.IGNORECASE)
+    r"[0-9]+(?:\.[0-9]+){2}(?:-rel[0-9]+\.[0-9]+|(?=-(?:rc)?[1-9][0-9]\.[0-9]|.*percona"
+    r"|-[1-9][0-9](?:-[0-9]+)?(?:-log|-debug|[-.][0-9.]*[a-z]+)?$)"
+    # A single digit behind a version before 5.7 is Debian's own revision of MySQL.
+    r"|(?<=^5\.7\.[0-9]{2}|^8\.[0-9]\.[0-9]{2})(?=-[1-9](?:-log|-debug|-[0-9]+\.[a-z]+)?$))",
+    re.IGNORECASE)
+_Fork = tuple[re.Pattern[str], str, str]
+
+
+def _fork(pattern: str, product: str, vendor: str) -> _Fork:
+    return re.compile(pattern, re.IGNORECASE), product, vendor
+
+
+_FORKS: Final[tuple[_Fork, ...]] = (
+    _fork(r".*-TiDB-v(?P<version>[0-9][0-9A-Za-z.-]{0,30})", "TiDB", "PingCAP"),
+    _fork(r".*-OceanBase(?:_CE)?-v(?P<version>[0-9][0-9.]{0,20})", "OceanBase", "OceanBase"),
+    _fork(r".*mysql_aurora\.(?P<version>[0-9][0-9.]{0,20})", "Aurora MySQL", "Amazon"),
+    _fork(r".*(?:memsql|singlestore)", "SingleStore", "SingleStore"),
+    _fork(r".*drizzle7?[ -](?P<version>[0-9][0-9.]{0,20})", "Drizzle", "Drizzle"),
+    _fork(r"(?P<version>[0-9.]{3,20}) \(ProxySQL\)", "ProxySQL", "ProxySQL"),
+    _fork(r"(?P<version>[0-9.]{3,20})-maxscale", "MaxScale", "MariaDB"),
+    _fork(r"[0-9.]{3,20}-Vitess", "Vitess", "Vitess"),
+    _fork(r"(?P<version>[0-9.]{3,20})-ClickHouse", "ClickHouse", "ClickHouse"),
+    _fork(r"(?P<version>[0-9.]{3,20})-(?:id64-)?(?:release|beta|dev) \(", "Sphinx", "Sphinx"),
+    _fork(r"(?P<version>[0-9.]{3,20}) [0-9a-f]{6,10}@[0-9]{6}", "Manticore Search", "Manticore"),
+    _fork(r".*doris-(?P<version>[0-9][0-9A-Za-z.-]{0,20})", "Doris", "Apache"),
+)
+"""Others that speak MySQL's protocol and say so in its version; some keep their own version."""
 _NOT_NAMES: Final = {"server", "web", "http", "httpd", "localhost", "unknown", "none", "undefined"}
 _OS: Final = (
     ("debian", "Debian"), ("ubuntu", "Ubuntu"), ("centos", "CentOS"), ("freebsd", "FreeBSD"),
@@ -58,9 +83,10 @@ def _mysql(text: str) -> Told:
     version = _MYSQL.match(text)
     if not version:
         return {}
-    tidb = re.search(r"-TiDB-v([0-9][0-9A-Za-z.-]{0,30})", text)
-    if tidb:
-        return {"product": "TiDB", "vendor": "PingCAP", "version": tidb[1]}
+    for pattern, product, vendor in _FORKS:
+        if found := pattern.match(text):
+            return {"product": product, "vendor": vendor} | {
+                name: value for name, value in found.groupdict().items() if value}
     percona = _PERCONA.match(text)
     if percona and "maria" not in text.lower():
         return {"product": "Percona Server", "vendor": "Percona", "version": percona[0]}
