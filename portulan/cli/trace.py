@@ -10,8 +10,11 @@ import rich_click as click
 @click.command("trace", context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("targets", nargs=-1, metavar="HOST...", required=True)
 @click.option("-I", "--icmp", is_flag=True, help="Ask by ICMP echo instead of UDP.")
-@click.option("-p", "port", type=click.IntRange(1, 65535), default=33434, show_default=True,
-              metavar="PORT", help="UDP port; a closed one shows that the host is reached.")
+@click.option("-T", "--tcp", is_flag=True,
+              help="Ask by TCP SYN, which firewalls let through to a port in use.")
+@click.option("-p", "port", type=click.IntRange(1, 65535), metavar="PORT",
+              help="Port of UDP or TCP. A closed UDP port shows that the host is reached. "
+                   "[default: 33434; 80 with -T]")
 @click.option("-m", "hops_max", type=click.IntRange(1, 255), default=30, show_default=True,
               metavar="HOPS", help="Go no farther.")
 @click.option("-q", "queries", type=click.IntRange(1, 10), default=3, show_default=True,
@@ -23,25 +26,28 @@ import rich_click as click
 @click.option("-6", "ip6", is_flag=True, help="IPv6 only.")
 @click.option("--json", "as_json", is_flag=True, help="`hop` events as JSON Lines on stdout.")
 def trace(
-    targets: tuple[str, ...], *, icmp: bool, port: int, hops_max: int, queries: int,
-    wait_s: float, interface: str, ip4: bool, ip6: bool, as_json: bool,
+    targets: tuple[str, ...], *, icmp: bool, tcp: bool, port: int | None, hops_max: int,
+    queries: int, wait_s: float, interface: str, ip4: bool, ip6: bool, as_json: bool,
 ) -> None:
     """Show which routers lead to hosts, with loss and the fastest time at each hop.
 
     Needs no right. A hop that does not answer shows as `*`. Hosts of one network share their
     first hops: those are asked once.
     """
-    from portulan.drive.tracing import TraceOptions
+    from portulan.drive.tracing import UDP_PORT, TraceOptions
     from portulan.drive.tracing import trace as run
     from portulan.errors import UsageError
     from portulan.record import encode_lines
     from portulan.render.paths import path_lines
 
+    if icmp and (tcp or port):
+        raise UsageError("ICMP has no ports", where="-I", hint="leave out -T and -p, or -I")
     if ip4 and ip6:
         raise UsageError("-4 and -6 leave nothing", hint="give one of them")
     hosts = list(dict.fromkeys(_address(text, 4 if ip4 else 6 if ip6 else 0) for text in targets))
     options = TraceOptions(
-        manner="icmp" if icmp else "udp", port=port, hops_max=hops_max, queries=queries,
+        manner="icmp" if icmp else "tcp" if tcp else "udp",
+        port=port or (80 if tcp else UDP_PORT), hops_max=hops_max, queries=queries,
         wait_ns=int(wait_s * 1e9), interface=interface,
     )
     try:

@@ -12,11 +12,14 @@ from portulan.drive.clock import Clock
 from portulan.record import Hop
 from portulan.scan.trace import Ask, Reply, Tracer
 from portulan.sockets.hops import HopSockets, Manner
+from portulan.sockets.hops_tcp import TcpHops
 
 #: Probes a second over all hosts: what a router's ICMP limiter bears for one asker.
 RATE_PPS: Final = 200
 #: Hosts traced at once: each has a socket, and most systems give 1,024 descriptors.
 HOSTS_MAX: Final = 512
+#: Traceroute's, which no service uses.
+UDP_PORT: Final = 33434
 NAP_NS: Final = 20_000_000
 HOPS_MAX: Final = 255
 
@@ -26,7 +29,7 @@ class TraceOptions:
     """How to trace."""
 
     manner: Manner = "udp"
-    port: int = 33434
+    port: int = UDP_PORT
     hops_max: int = 30
     queries: int = 3
     wait_ns: int = 1_000_000_000
@@ -50,7 +53,7 @@ def trace(hosts: Sequence[str], options: TraceOptions) -> Iterator[list[Hop]]:
 
 
 def _has_route(host: str, options: TraceOptions) -> bool:
-    sockets = HopSockets(options.manner, port=options.port, interface=options.interface)
+    sockets = _sockets(options)
     try:
         sockets.open(0, host)
     except OSError as error:
@@ -60,6 +63,12 @@ def _has_route(host: str, options: TraceOptions) -> bool:
     finally:
         sockets.close()
     return True
+
+
+def _sockets(options: TraceOptions) -> HopSockets | TcpHops:
+    if options.manner == "tcp":
+        return TcpHops(port=options.port, interface=options.interface)
+    return HopSockets(options.manner, port=options.port, interface=options.interface)
 
 
 class _Round:
@@ -75,8 +84,7 @@ class _Round:
         self._next = Clock.now()
 
     def paths(self) -> Iterator[list[Hop]]:
-        options = self._options
-        sockets = HopSockets(options.manner, port=options.port, interface=options.interface)
+        sockets = _sockets(self._options)
         try:
             for host, addr in enumerate(self._hosts):
                 sockets.open(host, addr)
@@ -89,7 +97,7 @@ class _Round:
         finally:
             sockets.close()
 
-    def _send(self, sockets: HopSockets) -> None:
+    def _send(self, sockets: HopSockets | TcpHops) -> None:
         gap = int(1e9 / self._options.rate_pps)
         if Clock.now() < self._next:
             return
@@ -98,7 +106,7 @@ class _Round:
             sockets.send(ask.host, ask.ttl, ask.ttl << 8 | ask.query)
             self._next = Clock.now() + gap
 
-    def _hear(self, sockets: HopSockets, wait_ns: int) -> None:
+    def _hear(self, sockets: HopSockets | TcpHops, wait_ns: int) -> None:
         for heard in sockets.hear(wait_ns):
             now = Clock.now()
             ask = self._ask_of(heard.host, heard.tag)

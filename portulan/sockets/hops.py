@@ -1,4 +1,4 @@
-"""Probes that expire on the way, by ordinary sockets: no right is needed (ip(7), IP_RECVERR).
+"""Probes that expire on the way, by ordinary sockets: no right is needed (ip(7), IPERRORS).
 
 The kernel keeps ICMP errors about a socket's packets in the socket's error queue, with the router
 that sent them and the packet's own content. All UDP and ICMP probes of a host share one flow, so
@@ -16,15 +16,15 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 from portulan.errors import PrivilegeError
 
-Manner: TypeAlias = Literal["udp", "icmp"]
+Manner: TypeAlias = Literal["udp", "icmp", "tcp"]
 
 # linux/in.h, linux/in6.h, linux/errqueue.h
-_RECVERR: Final = {4: (socket.IPPROTO_IP, 11), 6: (socket.IPPROTO_IPV6, 25)}
-_TTL: Final = {4: (socket.IPPROTO_IP, 2), 6: (socket.IPPROTO_IPV6, 16)}
+ERRORS: Final = {4: (socket.IPPROTO_IP, 11), 6: (socket.IPPROTO_IPV6, 25)}
+TTL: Final = {4: (socket.IPPROTO_IP, 2), 6: (socket.IPPROTO_IPV6, 16)}
 _MSG_ERRQUEUE: Final = 0x2000
 _EXTENDED_ERR: Final = struct.Struct("=IBBBBII")
 _ORIGIN_ICMP, _ORIGIN_ICMP6 = 2, 3
-_FAMILY: Final = {4: socket.AF_INET, 6: socket.AF_INET6}
+FAMILIES: Final = {4: socket.AF_INET, 6: socket.AF_INET6}
 _ECHO: Final = {4: 8, 6: 128}
 _EXPIRED: Final = {4: 11, 6: 3}
 _UNREACHABLE: Final = {4: 3, 6: 1}
@@ -63,7 +63,7 @@ class HopSockets:
         sock = self._socket(family)
         try:
             sock.setblocking(False)
-            sock.setsockopt(*_RECVERR[family], 1)
+            sock.setsockopt(*ERRORS[family], 1)
             if self._interface:
                 sock.setsockopt(
                     socket.SOL_SOCKET, socket.SO_BINDTODEVICE, self._interface.encode())
@@ -78,10 +78,10 @@ class HopSockets:
 
     def _socket(self, family: int) -> socket.socket:
         if self._manner == "udp":
-            return socket.socket(_FAMILY[family], socket.SOCK_DGRAM)
+            return socket.socket(FAMILIES[family], socket.SOCK_DGRAM)
         protocol = socket.IPPROTO_ICMP if family == 4 else socket.IPPROTO_ICMPV6
         try:
-            return socket.socket(_FAMILY[family], socket.SOCK_DGRAM, protocol)
+            return socket.socket(FAMILIES[family], socket.SOCK_DGRAM, protocol)
         except PermissionError:
             raise PrivilegeError(
                 "the kernel gives no ICMP sockets to this group", right="ping_group_range",
@@ -90,7 +90,7 @@ class HopSockets:
     def send(self, host: int, ttl: int, tag: int) -> bool:
         """Send a probe that lives for `ttl` hops; return whether the kernel took it."""
         sock, family, _ = self._open[host]
-        sock.setsockopt(*_TTL[family], ttl)
+        sock.setsockopt(*TTL[family], ttl)
         packet = self._packet(family, tag)
         for _ in range(2):  # the first call may only tell of an ICMP error that came before
             try:
@@ -121,34 +121,8 @@ class HopSockets:
 
     def _errors(self, host: int) -> Iterator[Heard]:
         sock, family, addr = self._open[host]
-        while True:
-            try:
-                data, extras, _, _ = sock.recvmsg(_BYTES_MAX, 512, _MSG_ERRQUEUE)
-            except OSError:
-                return
-            for level, kind, content in extras:
-                if (level, kind) == _RECVERR[family]:
-                    heard = self._read(host, family, addr, content)
-                    if heard is not None:
-                        yield heard._replace(tag=self._tag(data))
-
-    @staticmethod
-    def _read(host: int, family: int, addr: str, content: bytes) -> Heard | None:
-        at = _EXTENDED_ERR.size + (4 if family == 4 else 8)
-        size = 4 if family == 4 else 16
-        if len(content) < at + size:
-            return None
-        _, origin, kind, code, *_ = _EXTENDED_ERR.unpack_from(content)
-        if origin not in (_ORIGIN_ICMP, _ORIGIN_ICMP6):
-            return None
-        sender = socket.inet_ntop(_FAMILY[family], content[at : at + size])
-        if kind == _EXPIRED[family]:
-            return Heard(host, -1, sender, "expired", "")
-        if kind != _UNREACHABLE[family]:
-            return None
-        if code == _PORT[family] and sender == addr:
-            return Heard(host, -1, sender, "reached", "")
-        return Heard(host, -1, sender, "unreachable", _MARKS.get((family, code), f"!{code}"))
+        for heard, data in errors_of(sock, host, family, addr):
+            yield heard._replace(tag=self._tag(data))
 
     def _answers(self, host: int) -> Iterator[Heard]:
         sock, _, addr = self._open[host]
@@ -181,3 +155,38 @@ class HopSockets:
         """Close all sockets."""
         for host in list(self._open):
             self.shut(host)
+
+
+def errors_of(
+    sock: socket.socket, host: int, family: int, addr: str
+) -> Iterator[tuple[Heard, bytes]]:
+    """Yield the ICMP errors that a socket's queue holds, and what they quote of its packet."""
+    while True:
+        try:
+            data, extras, _, _ = sock.recvmsg(_BYTES_MAX, 512, _MSG_ERRQUEUE)
+        except OSError:
+            return
+        for level, kind, content in extras:
+            if (level, kind) == ERRORS[family]:
+                heard = read_error(host, family, addr, content)
+                if heard is not None:
+                    yield heard, data
+
+
+def read_error(host: int, family: int, addr: str, content: bytes) -> Heard | None:
+    """Return what a `sock_extended_err` says; None if it is our own kernel's, or of no concern."""
+    at = _EXTENDED_ERR.size + (4 if family == 4 else 8)
+    size = 4 if family == 4 else 16
+    if len(content) < at + size:
+        return None
+    _, origin, kind, code, *_ = _EXTENDED_ERR.unpack_from(content)
+    if origin not in (_ORIGIN_ICMP, _ORIGIN_ICMP6):
+        return None
+    sender = socket.inet_ntop(FAMILIES[family], content[at : at + size])
+    if kind == _EXPIRED[family]:
+        return Heard(host, -1, sender, "expired", "")
+    if kind != _UNREACHABLE[family]:
+        return None
+    if code == _PORT[family] and sender == addr:
+        return Heard(host, -1, sender, "reached", "")
+    return Heard(host, -1, sender, "unreachable", _MARKS.get((family, code), f"!{code}"))

@@ -26,6 +26,8 @@ def test_json_is_a_hop_event_a_line(capfdbinary):
     (["-6", "127.0.0.1"], "no address"),
     ([], "HOST"),
     (["-q", "0", "127.0.0.1"], "-q"),
+    (["-I", "-T", "127.0.0.1"], "no ports"),
+    (["-I", "-p", "80", "127.0.0.1"], "no ports"),
 ])
 def test_wrong_words_are_refused_in_one_line(capsys, words, said):
     with pytest.raises(SystemExit) as caught:

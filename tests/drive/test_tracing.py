@@ -33,6 +33,8 @@ def test_path_over_twelve_routers_equals_the_truth(make_lab):  # noqa: F811
     assert traced(lab, *goals4, *goals6) == truth
     lab.run(["sysctl", "-qw", "net.ipv4.ping_group_range=0 2147483647"])
     assert traced(lab, "-I", *goals4, *goals6) == truth
+    for port in ("22", "23"):  # open, and closed
+        assert traced(lab, "-T", "-p", port, *goals4, *goals6) == truth
     assert traced(lab, "-m", "3", goals4[0]) == {goals4[0]: ROUTERS4[:3]}
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from portulan.errors import PrivilegeError
-from portulan.sockets.hops import HopSockets
+from portulan.sockets.hops import HopSockets, read_error
 
 
 def closed_port(family, addr):
@@ -45,17 +45,17 @@ def test_closed_udp_port_of_the_target_shows_that_it_is_reached(family, addr):
     (5, 0, "192.0.2.9", None),
 ])
 def test_icmp_error_means_what_its_type_and_code_say(kind, code, sender, expected):
-    heard = HopSockets._read(0, 4, "192.0.2.1", error(2, kind, code, sender))
+    heard = read_error(0, 4, "192.0.2.1", error(2, kind, code, sender))
     assert (heard and heard[3:]) == expected
 
 
 def test_error_of_our_own_kernel_is_no_reply():
-    assert HopSockets._read(0, 4, "192.0.2.1", error(1, 3, 1)) is None
+    assert read_error(0, 4, "192.0.2.1", error(1, 3, 1)) is None
 
 
 @given(st.binary(max_size=64), st.sampled_from([4, 6]))
 def test_any_bytes_of_an_error_are_read_without_a_crash(content, family):
-    HopSockets._read(0, family, "192.0.2.1", content)
+    read_error(0, family, "192.0.2.1", content)
 
 
 @given(st.integers(0, 0xFFFF), st.sampled_from(["udp", "icmp"]))
