@@ -13,7 +13,6 @@ from typing import Final, Literal
 from portulan.drive.clock import Clock
 from portulan.drive.identifying_wire import Address, Wire
 from portulan.ident.dialogue import (
-    LANES_MAX,
     Close,
     Dialogue,
     Ending,
@@ -24,13 +23,15 @@ from portulan.ident.dialogue import (
     Send,
 )
 from portulan.ident.dialogue_known import Secured
-from portulan.ident.probes import Probe
+from portulan.ident.probes import DATAGRAMS, Probe
 from portulan.ident.rules import Book
 from portulan.scan.payloads import BY_PORT, PAYLOADS
 from portulan.sockets.connects import descriptor_room
 
 DIALOGUES_MAX: Final = 192
 """Dialogues at once, where descriptors allow."""
+LANES_USUAL: Final = 4
+"""Connections that a dialogue has open on average; where more are, the kernel makes some wait."""
 HOST_DIALOGUES_MAX: Final = 48
 """Dialogues at once with one host, which a small machine still bears."""
 SILENT_MAX: Final = 24
@@ -40,7 +41,7 @@ HURRIED: Final = replace(
     answer_ns=1_000_000_000)
 """The manner towards a host of tarpits."""
 UDP_LIKELY: Final = (
-    "dns", "ntp-v4", "snmp-v3", "sip", "tftp", "stun", "radius", "coap-ping", "openvpn",
+    "dns", "ntp-v4", "snmp-v3", "sip", "tftp", "radius", "stun", "coap-ping", "openvpn",
     "snmp-v1", "ssdp", "memcached", "portmap", "ike-v2", "quic", "dtls", "lines",
 )
 """What a UDP port is asked of which nothing is known, the likeliest first."""
@@ -174,7 +175,7 @@ class _Crew:
             self._hosts.setdefault(aim.addr, _Host()).waiting.append(aim)
         self._turn = deque(self._hosts.values())
         self._left, self._talking = len(aims), 0
-        self._room = max(1, min(limits.dialogues, descriptor_room() // LANES_MAX))
+        self._room = max(1, min(limits.dialogues, descriptor_room() // LANES_USUAL))
         self._loop.call_soon(self._fill)
 
     def stop(self) -> None:
@@ -324,10 +325,8 @@ class _Talk:
 
 def udp_probes(port: int) -> list[Probe]:
     """Return the payloads for a UDP port: those of its usual services, then the likeliest."""
-    names = [PAYLOADS[number].name for number in BY_PORT.get(port, ())]
-    bodies = {payload.name: payload for payload in PAYLOADS}
-    chosen = dict.fromkeys([*names, *(name for name in UDP_LIKELY if name in bodies)])
-    return [
-        Probe(name, bodies[name].body, bodies[name].ports, bodies[name].source, "udp")
-        for name in chosen
-    ]
+    payloads = {p.name: Probe(p.name, p.body, p.ports, p.source, "udp") for p in PAYLOADS}
+    known = payloads | {probe.name: probe for probe in DATAGRAMS}
+    usual = [PAYLOADS[number].name for number in BY_PORT.get(port, ())]
+    usual += [probe.name for probe in DATAGRAMS if port in probe.ports]
+    return [known[name] for name in dict.fromkeys([*usual, *UDP_LIKELY])]

@@ -26,10 +26,12 @@ from .rules import Book
 from .verdict import Verdict
 
 MS: Final = 1_000_000
-LANES_MAX: Final = 8
+LANES_MAX: Final = 12
 """Connections to one port at once; beyond, the one silent for longest is given up."""
 FAILED_MAX: Final = 2
 """Connections that do not come about, before a port that answered none counts as unreachable."""
+GONE_MAX: Final = 4
+"""Connections refused by a port that took some before: the service has ended, or hides."""
 
 Ending: TypeAlias = Literal[
     "eof", "reset", "refused", "timeout", "unreachable", "not-tls", "tls-alert"]
@@ -52,7 +54,7 @@ class Manner:
     """For a greeting, where the port's usual client speaks first."""
     patience_ns: int = 5_000 * MS
     """For a late greeting, while others ask."""
-    stagger_ns: int = 150 * MS
+    stagger_ns: int = 100 * MS
     """Between one question and the next, while nobody answers."""
     answer_ns: int = 3_000 * MS
     """For an answer, while nothing else is left to ask."""
@@ -60,6 +62,8 @@ class Manner:
     """For an answer of a service that is known, and is asked for more."""
     settle_ns: int = 80 * MS
     """Silence after which an answer is taken for whole."""
+    inside_ns: int = 500 * MS
+    """For a handshake, where a plain answer may be a TLS server's complaint."""
     whole_ns: int = 2_000 * MS
     """For all of an answer after its first byte: a drip ends here."""
 
@@ -126,10 +130,11 @@ class Dialogue:
         self._lanes: dict[int, Lane] = {}
         self._actions: list[Action] = []
         self._asked: list[str] = []
-        self._opened = self._failed = 0
+        self._opened = self._failed = self._rtt_ns = 0
         self._stood = False
         """Whether a connection ever came about; until then only a second is tried."""
         self._listened = transport == "udp"
+        self._met_again = False
         self._next_ns = now
         self._state: State | None = None
 
@@ -181,8 +186,9 @@ class Dialogue:
         if lane is None or lane.state != LaneState.OPENING:
             return
         lane.move(LaneEvent.OPENED)
-        self._stood = True
         lane.rtt_ns = now - lane.opened_ns
+        self._rtt_ns = min(lane.rtt_ns, self._rtt_ns) if self._stood else lane.rtt_ns
+        self._stood = True
         self._listen(lane, now)
 
     def heard(self, number: int, data: bytes, now: int) -> None:
@@ -264,12 +270,13 @@ class Dialogue:
     def _open(self, item: Item, now: int, listen_ns: int) -> None:
         self._opened += 1
         if item.probe is LISTEN:
-            listen_ns = min(self._manner.patience_ns, max(self._end_ns - now, 0))
+            patience_ns = self._manner.more_ns if self._known.sure else self._manner.patience_ns
+            listen_ns = min(patience_ns, max(self._end_ns - now, 1))
         self._lanes[self._opened] = Lane(
             self._opened, item.probe, item.tls or item.probe.tls, now, listen_ns,
             until_ns=now + self._manner.connect_ns)
         self._actions.append(Open(self._opened))
-        self._next_ns = now + self._manner.stagger_ns
+        self._next_ns = now + self._manner.stagger_ns + 2 * self._rtt_ns
 
     def _fail(self, lane: Lane, why: Ending) -> None:
         self._failed += 1
@@ -277,8 +284,8 @@ class Dialogue:
             return
         if why == "refused" and not self._stood:
             self._finish("closed")
-        elif self._failed >= FAILED_MAX and not self._stood:
-            self._finish("unreachable")
+        elif self._failed >= (GONE_MAX if self._stood else FAILED_MAX):
+            self._finish(None if self._stood else "unreachable")
 
     def _close(self, lane: Lane) -> None:
         if self._lanes.pop(lane.number, None) is not None:
@@ -372,13 +379,19 @@ class Dialogue:
             self._agenda.first(
                 Follow(probe, same=False) for probe in hints(reply.data) if self._is_fresh(probe))
         else:
-            self._narrow(facts, reply, lane)
+            self._narrow(facts, reply, lane, now)
         if not over and lane.number in self._lanes and self._go_on(lane, now, known=bool(facts)):
             return
         self._close(lane)
-        self._agenda.drop_same()
+        self._listen_again()
         self._next_ns = now
         self._finish_if_told()
+
+    def _listen_again(self) -> None:
+        """Meet a greeter once more, whose connection ended before it was asked for more."""
+        if self._agenda.drop_same() and not self._met_again and not self._known.told:
+            self._met_again = True
+            self._agenda.first([Follow(LISTEN, same=False)])
 
     def _go_on(self, lane: Lane, now: int, *, known: bool) -> bool:
         """Ask the next question on the connection that answered; return whether there is one."""
@@ -393,7 +406,7 @@ class Dialogue:
         self._speak(lane, now)
         return True
 
-    def _narrow(self, facts: Facts, reply: Reply, lane: Lane) -> None:
+    def _narrow(self, facts: Facts, reply: Reply, lane: Lane, now: int) -> None:
         """Leave the questions that a known service is still to be asked."""
         if facts.name == "tls" and not reply.tls:
             if self._known.tls is None and self._is_fresh(TLS):
@@ -402,7 +415,9 @@ class Dialogue:
         if self._known.sure:
             self._agenda.clear()
             for other in [each for each in self._lanes.values() if each is not lane]:
-                if not (self._may_be_inside(facts) and other.tls and not other.secured):
+                if self._may_be_inside(facts) and other.tls and not other.secured:
+                    other.until_ns = min(other.until_ns, now + self._manner.inside_ns)
+                else:
                     self._close(other)
         self._agenda.first(
             follow

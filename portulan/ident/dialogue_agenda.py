@@ -74,6 +74,8 @@ class Agenda:
         rest = [item for item in self._items if item.probe.name not in names]
         self._items = deque([*items, *rest])
 
-    def drop_same(self) -> None:
-        """Forget what was meant for a connection that is gone."""
+    def drop_same(self) -> bool:
+        """Forget what was meant for a connection that is gone; return whether that was anything."""
+        before = len(self._items)
         self._items = deque(item for item in self._items if not item.same)
+        return len(self._items) < before

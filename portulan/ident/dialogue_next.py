@@ -119,8 +119,8 @@ def _pages(verdict: Verdict | None, data: bytes, port: int | None) -> Iterator[F
         paths.insert(0, "/version")
     for path in paths[:PAGES_MAX]:
         yield _ask(f"http-get {path}", http_get(path), same=False)
-    if verdict is None or not verdict.product:
-        yield _ask("http-head-of-nothing", http_get("/portulan-asks-only"), same=False)
+    if not paths and (verdict is None or not verdict.product):
+        yield _ask("http-get-nothing", http_get("/portulan-asks-only"), same=False)
 
 
 def hints(data: bytes) -> list[Probe]:

@@ -58,7 +58,7 @@ def smb_negotiate() -> bytes:
     """Return an SMB1 negotiation that also offers SMB2 ([MS-SMB2] section 3.2.4.2.2.1)."""
     dialects = b"".join(b"\x02" + text + b"\0" for text in (
         b"NT LM 0.12", b"SMB 2.002", b"SMB 2.???"))
-    head = b"\xffSMB\x72" + bytes(4) + b"\x18\x53\xc8" + bytes(12) + b"\xff\xfe" + bytes(4)
+    head = b"\xffSMB\x72" + bytes(4) + b"\x18\x53\xc8" + bytes(12) + b"\xff\xff" + bytes(6)
     body = head + b"\0" + struct.pack("<H", len(dialects)) + dialects
     return struct.pack(">I", len(body)) + body
 

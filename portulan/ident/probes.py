@@ -107,7 +107,6 @@ TABLE: Final[tuple[Probe, ...]] = (
     _tcp("stun", _hex("000100002112a442") + b"portulanasks", (3478, 3479, 5349), "RFC 8489"),
     _tcp("stomp", b"CONNECT\naccept-version:1.2\nhost:localhost\n\n\0", (61613, 61614),
          "STOMP 1.2"),
-    _tcp("distcc", b"DIST00000001ARGC00000000DOTI00000000", (3632,), "distcc protocol"),
     _tcp("help", b"HELP\r\n", (), "text protocols"),
     _tcp("bolt", _hex("6060b017") + _hex("00000404 00000004 00000003 00000002"), (7687,), "Bolt"),
     _tcp("epmd", _hex("00016e"), (4369,), "Erlang distribution protocol"),
@@ -139,6 +138,10 @@ TABLE: Final[tuple[Probe, ...]] = (
     _tcp("fins", b"FINS" + _hex("0000000c0000000000000000 00000000"), (9600,), "FINS/TCP",
          usual=True),
 )
+DATAGRAMS: Final[tuple[Probe, ...]] = (
+    Probe("radius", bodies.radius_ask(), (1812, 1645, 1813, 1646), "RFC 2865", "udp"),
+)
+"""Questions to UDP ports beside those that a scan asks them."""
 BY_NAME: Final = {probe.name: probe for probe in TABLE}
 
 

@@ -6,7 +6,7 @@ import portulan.api.identifying as api
 from portulan.errors import UsageError
 from portulan.record import Port, Service
 
-from ..drive import talkers
+from tests.drive import talkers
 
 
 def test_identify_names_what_runs_behind_places():

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from portulan.cli.banner import banner, line
 from portulan.record import Port, Service
 
-from ..drive import talkers
+from tests.drive import talkers
 
 
 def test_line_a_port_and_code_3_where_one_is_mute():

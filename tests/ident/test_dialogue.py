@@ -202,6 +202,13 @@ def test_news_of_connections_that_are_gone_change_nothing():
     assert not dialogue.done
 
 
+def test_greeter_whose_connection_ended_is_met_again_for_its_version():
+    server = Server(greeting=b"# munin node at x\n", greets_after_ms=320,
+                    answer=lambda d: HANG_UP if d.startswith(b"GET") else b"munins node version\n")
+    outcome = World(server, 40_000).run()
+    assert outcome.verdict.name == "munin" and b"version\n" in server.seen
+
+
 @pytest.mark.parametrize("rtt_ms", [1, 250])
 def test_far_host_has_its_greeting_waited_for(rtt_ms):
     world = World(Server(greeting=SSH, greets_after_ms=200), 40_022, rtt_ms=rtt_ms)
