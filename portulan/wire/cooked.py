@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Any, Self
 
 from portulan.wire.ethernet import EtherType, fill_ethertype
 from portulan.wire.header import BY_ETHERTYPE, Header, Place
 from portulan.wire.inside import Inside
-from portulan.wire.layout import auto, u8, u16, u32, u64
+from portulan.wire.layout import auto, mac, u8, u16, u32
+
+_ZERO: Any = 0
 
 
 class LinuxSLL(Header, link=113):
@@ -16,14 +18,16 @@ class LinuxSLL(Header, link=113):
     packet_type: 0 to us, 1 broadcast, 2 multicast, 3 to others, 4 sent by us
     hardware: ARP hardware kind of the interface
     address_length: octets of the link address that count [bytes]
-    address: link address of the sender, left-aligned
+    address: link address of the sender, an Ethernet one if it has 6 octets
+    address_rest: its last octets where it has 8
     ethertype: what follows
     """
 
     packet_type: u16 = 0
     hardware: u16 = 1
     address_length: u16 = 6
-    address: u64 = 0
+    address: mac = _ZERO
+    address_rest: u16 = 0
     ethertype: u16 = auto(EtherType.IPV4)
 
     def fill(self, place: Place) -> Self:
@@ -44,7 +48,8 @@ class LinuxSLL2(Header, link=276):
     hardware: ARP hardware kind of the interface
     packet_type: 0 to us, 1 broadcast, 2 multicast, 3 to others, 4 sent by us
     address_length: octets of the link address that count [bytes]
-    address: link address of the sender, left-aligned
+    address: link address of the sender, an Ethernet one if it has 6 octets
+    address_rest: its last octets where it has 8
     """
 
     ethertype: u16 = auto(EtherType.IPV4)
@@ -53,7 +58,8 @@ class LinuxSLL2(Header, link=276):
     hardware: u16 = 1
     packet_type: u8 = 0
     address_length: u8 = 6
-    address: u64 = 0
+    address: mac = _ZERO
+    address_rest: u16 = 0
 
     def fill(self, place: Place) -> Self:
         """Fill the ethertype from the next header."""
