@@ -1,7 +1,8 @@
 """UDP scans of hosts that limit their ICMP errors, and of hosts that don't, beside nmap.
 
 `python -m bench.udp one` is one host behind its kernel's limit (one error a second after six),
-`net` a /28 of such hosts, `free` one host without a limit. On the first host of each run what is
+`net` a /28 of such hosts, `free` one host without a limit, `shared` one with only the kernel's
+bound for all askers together (1,000 a second after 50). On the first host of each run what is
 installed of dnsmasq, ntpd, snmpd and avahi-daemon. `--last 60` asks ports 1-60 instead of 1-200.
 """
 
@@ -16,7 +17,7 @@ import tempfile
 import threading
 import time
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,11 +25,11 @@ from typing import Final
 
 from bench.measure import installed
 
-HOSTS: Final = {"one": 1, "net": 14, "free": 1}
+HOSTS: Final = {"one": 1, "net": 14, "free": 1, "shared": 1}
 SERVED: Final = {"dnsmasq": 53, "ntpd": 123, "snmpd": 161, "avahi-daemon": 5353}
 NET: Final = "10.99.7"
 BURST: Final = 6
-#: A kernel's bound for all askers together; not what is measured here.
+#: A kernel's bound for all askers together: not what is measured, but in `shared`.
 GLOBAL: Final = ("net.ipv4.icmp_msgs_per_sec=100000", "net.ipv4.icmp_msgs_burst=10000")
 RUN_MAX_S: Final = 900.0
 
@@ -53,7 +54,7 @@ def run(*argv: str) -> None:
 
 
 @contextmanager
-def namespaces(hosts: int, limit_ms: int) -> Iterator[tuple[str, list[str]]]:
+def namespaces(hosts: int, settings: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
     """Make a scanner and hosts on one link; return their namespaces' names."""
     mark = f"pud{os.getpid()}"
     scanner, targets = f"{mark}s", [f"{mark}h{n}" for n in range(1, hosts + 1)]
@@ -73,7 +74,7 @@ def namespaces(hosts: int, limit_ms: int) -> Iterator[tuple[str, list[str]]]:
             run(*inside, "link", "set", f"w{number}", "master", "wire", "up")
             run(*there, "addr", "add", f"{NET}.{number}/24", "dev", "wire")
             run(*there, "link", "set", "wire", "up")
-            for setting in (f"net.ipv4.icmp_ratelimit={limit_ms}", *GLOBAL):
+            for setting in settings:
                 run("ip", "netns", "exec", name, "sysctl", "-qw", setting)
         yield scanner, targets
 
@@ -198,14 +199,15 @@ def wrong(outcome: Outcome, served: set[int], hosts: int, ports: str) -> int:
 def measure(part: str, last: int, *, peers: bool) -> None:
     """Run one part and print its rows."""
     hosts = HOSTS[part]
-    limit_ms = 0 if part == "free" else 1000
+    limit_ms = 1000 if part in ("one", "net") else 0
+    settings = [f"net.ipv4.icmp_ratelimit={limit_ms}", *(GLOBAL if part != "shared" else ())]
     ports = ",".join([f"1-{last}", *(str(port) for port in sorted(SERVED.values()) if port > last)])
     targets = f"{NET}.1" + (f"-{hosts}" if hosts > 1 else "")
     scanners = {"portulan": portulan} | ({"nmap -T4": nmap} if peers and installed("nmap") else {})
     print(f"\n{part}: {hosts} host{'s' * (hosts > 1)}, ports {ports}, "
           f"{limit_ms or 'no'} ms an error")
     for name, scan in scanners.items():
-        with namespaces(hosts, limit_ms) as (scanner, names), servers(names[0]) as served:
+        with namespaces(hosts, settings) as (scanner, names), servers(names[0]) as served:
             closed = len(set(_numbers(ports))) - (len(served) if hosts == 1 else 0)
             least = max(closed - BURST, 0) * limit_ms / 1000
             found = scan(scanner, targets, ports)
