@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import rich_click as click
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from portulan.drive.tracing import TraceOptions
+    from portulan.record import Hop
 
 
 @click.command("trace", context_settings={"help_option_names": ["-h", "--help"]})
@@ -22,41 +29,40 @@ import rich_click as click
 @click.option("-w", "wait_s", type=click.FloatRange(0.05, 60), default=1.0, show_default=True,
               metavar="SECONDS", help="Wait so long for a reply.")
 @click.option("-e", "interface", metavar="IFACE", default="", help="Use this interface.")
+@click.option("-R", "--names", is_flag=True, help="Ask DNS for the routers' names.")
+@click.option("--dns-server", "server", metavar="ADDR[#PORT]", default="",
+              help="Ask this server for names; implies -R. [default: the machine's own]")
 @click.option("-4", "ip4", is_flag=True, help="IPv4 only.")
 @click.option("-6", "ip6", is_flag=True, help="IPv6 only.")
 @click.option("--json", "as_json", is_flag=True, help="`hop` events as JSON Lines on stdout.")
 def trace(
     targets: tuple[str, ...], *, icmp: bool, tcp: bool, port: int | None, hops_max: int,
-    queries: int, wait_s: float, interface: str, ip4: bool, ip6: bool, as_json: bool,
+    queries: int, wait_s: float, interface: str, names: bool, server: str, ip4: bool, ip6: bool,
+    as_json: bool,
 ) -> None:
     """Show which routers lead to hosts, with loss and the fastest time at each hop.
 
     Needs no right. A hop that does not answer shows as `*`. Hosts of one network share their
-    first hops: those are asked once.
+    first hops: those are asked once. A terminal shows the paths while they grow.
     """
     from portulan.drive.tracing import UDP_PORT, TraceOptions
-    from portulan.drive.tracing import trace as run
     from portulan.errors import UsageError
-    from portulan.record import encode_lines
-    from portulan.render.paths import path_lines
+    from portulan.sockets.names import check_server
 
     if icmp and (tcp or port):
         raise UsageError("ICMP has no ports", where="-I", hint="leave out -T and -p, or -I")
     if ip4 and ip6:
         raise UsageError("-4 and -6 leave nothing", hint="give one of them")
+    check_server(server)
     hosts = list(dict.fromkeys(_address(text, 4 if ip4 else 6 if ip6 else 0) for text in targets))
     options = TraceOptions(
         manner="icmp" if icmp else "tcp" if tcp else "udp",
         port=port or (80 if tcp else UDP_PORT), hops_max=hops_max, queries=queries,
         wait_ns=int(wait_s * 1e9), interface=interface,
     )
+    dns = (server,) if names or server else ()
     try:
-        for hops in run(hosts, options):
-            if as_json:
-                sys.stdout.buffer.write(encode_lines(hops))
-                sys.stdout.buffer.flush()
-            else:
-                click.echo("\n".join(path_lines(hops)))
+        (_objects if as_json else _shown)(hosts, options, dns)
     except OSError as error:
         raise UsageError(f"no trace: {(error.strerror or str(error)).lower()}",
                          text=" ".join(hosts[:3]), hint="see: portulan info") from None
@@ -70,3 +76,49 @@ def _address(text: str, family: int) -> str:
     if not found:
         raise UsageError("no address for this host", text=text, hint="check the name")
     return found[0]
+
+
+def _with_names(paths: Iterable[list[Hop]], dns: tuple[str, ...]) -> Iterable[list[Hop]]:
+    from portulan.drive.naming import named_paths
+
+    return named_paths(paths, dns[0]) if dns else paths
+
+
+def _objects(hosts: list[str], options: TraceOptions, dns: tuple[str, ...]) -> None:
+    from portulan.drive.tracing import trace as run
+    from portulan.record import encode_lines
+
+    for hops in _with_names(run(hosts, options), dns):
+        sys.stdout.buffer.write(encode_lines(hops))
+        sys.stdout.buffer.flush()
+
+
+def _shown(hosts: list[str], options: TraceOptions, dns: tuple[str, ...]) -> None:
+    """Print each path when it is known; on a terminal, those under way below."""
+    from rich.console import Console, Group
+    from rich.live import Live
+
+    from portulan.drive.tracing import trace as run
+    from portulan.render.paths import path_rows
+    from portulan.render.terminal import styled
+
+    console = Console(highlight=False, emoji=False)
+    unicode = (console.encoding or "").lower().startswith("utf")
+    width = min(console.width, 100) if console.is_terminal else 80
+    if not console.is_terminal:
+        for hops in _with_names(run(hosts, options), dns):
+            for line in path_rows(hops, width=width):
+                console.print(styled(line, unicode=unicode), soft_wrap=True)
+        return
+    # rich's own refreshing is a thread, which would read the lines while they change.
+    with Live(console=console, auto_refresh=False, transient=True) as live:
+
+        def watch(paths: list[list[Hop]]) -> None:
+            lines = [styled(line, unicode=unicode) for hops in paths
+                     for line in path_rows(hops, width=width, going=True)]
+            live.update(Group(*lines[: max(console.height - 2, 4)]), refresh=True)
+
+        for hops in _with_names(run(hosts, options, watch), dns):
+            live.update(Group())
+            path = [styled(line, unicode=unicode) for line in path_rows(hops, width=width)]
+            live.console.print(Group(*path), soft_wrap=True)

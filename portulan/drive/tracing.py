@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import Final
+from typing import Final, TypeAlias
 
 from portulan.drive.clock import Clock
 from portulan.record import Hop
@@ -20,8 +20,13 @@ RATE_PPS: Final = 200
 HOSTS_MAX: Final = 512
 #: Traceroute's, which no service uses.
 UDP_PORT: Final = 33434
+#: Between two looks at paths under way: as often as eyes follow.
+WATCH_NS: Final = 100_000_000
 NAP_NS: Final = 20_000_000
 HOPS_MAX: Final = 255
+
+
+Watch: TypeAlias = Callable[[list[list[Hop]]], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,11 +42,14 @@ class TraceOptions:
     rate_pps: float = RATE_PPS
 
 
-def trace(hosts: Sequence[str], options: TraceOptions) -> Iterator[list[Hop]]:
+def trace(
+    hosts: Sequence[str], options: TraceOptions, watch: Watch | None = None
+) -> Iterator[list[Hop]]:
     """Trace addresses; yield each path when it is known, its hops in order.
 
-    A host without a route has one hop, unreachable. Raises `PrivilegeError` where the kernel gives
-    no ICMP sockets.
+    `watch` is called ten times a second with what is known of the paths under way. A host without
+    a route has one hop, unreachable. Raises `PrivilegeError` where the kernel gives no ICMP
+    sockets.
     """
     for at in range(0, len(hosts), HOSTS_MAX):
         part = hosts[at : at + HOSTS_MAX]
@@ -49,7 +57,7 @@ def trace(hosts: Sequence[str], options: TraceOptions) -> Iterator[list[Hop]]:
         yield from (
             [Hop(target=host, ttl=1, addr="", state="unreachable", mark="!N")] for host in lost)
         if ways := [host for host in part if host not in lost]:
-            yield from _Round(ways, options).paths()
+            yield from _Round(ways, options, watch).paths()
 
 
 def _has_route(host: str, options: TraceOptions) -> bool:
@@ -74,8 +82,11 @@ def _sockets(options: TraceOptions) -> HopSockets | TcpHops:
 class _Round:
     """As many hosts as are traced at once."""
 
-    def __init__(self, hosts: Sequence[str], options: TraceOptions) -> None:
-        self._hosts, self._options = hosts, options
+    def __init__(
+        self, hosts: Sequence[str], options: TraceOptions, watch: Watch | None = None
+    ) -> None:
+        self._hosts, self._options, self._watch = hosts, options, watch
+        self._watched = Clock.now()
         self._tracer = Tracer(
             [_network(host) for host in hosts], hops_max=options.hops_max,
             queries=options.queries, wait_ns=options.wait_ns,
@@ -94,8 +105,14 @@ class _Round:
                 self._hear(sockets, min(wait, max(0, self._next - Clock.now())) or wait)
                 for host in self._tracer.advance(Clock.now()):
                     yield self._events(host)
+                self._show()
         finally:
             sockets.close()
+
+    def _show(self) -> None:
+        if self._watch is not None and Clock.now() - self._watched >= WATCH_NS:
+            self._watch([self._events(host) for host in self._tracer.active])
+            self._watched = Clock.now()
 
     def _send(self, sockets: HopSockets | TcpHops) -> None:
         gap = int(1e9 / self._options.rate_pps)

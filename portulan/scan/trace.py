@@ -91,6 +91,11 @@ class Tracer:
         """Whether every path is known."""
         return not self._active
 
+    @property
+    def active(self) -> tuple[int, ...]:
+        """The hosts whose paths are being asked."""
+        return tuple(self._active)
+
     def emit(self, now: int, room: int) -> list[Ask]:
         """Return at most `room` probes to send now."""
         asks: list[Ask] = []

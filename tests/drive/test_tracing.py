@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from portulan.drive import tracing
 from portulan.drive.tracing import TraceOptions, trace
 from portulan.sockets.hops import HopSockets
 from tests.lab.fixtures import make_lab  # noqa: F401
@@ -42,6 +43,16 @@ def test_this_machine_is_one_hop_away():
     paths = list(trace(["127.0.0.1"], TraceOptions(queries=1)))
     assert [(hop.ttl, hop.addr, hop.state) for path in paths for hop in path] == [
         (1, "127.0.0.1", "reached")]
+
+
+def test_watcher_sees_paths_grow(monkeypatch):
+    monkeypatch.setattr(tracing, "WATCH_NS", 0)
+    seen = []
+    options = TraceOptions(queries=1, hops_max=2, wait_ns=50_000_000)
+    paths = list(trace(["127.0.0.1"], options, seen.append))
+    assert paths[0][0].state == "reached"
+    assert seen and all(isinstance(paths, list) for paths in seen)
+    assert seen[-1] == []  # nothing is under way any more
 
 
 def test_a_host_without_a_route_does_not_end_the_trace_of_others(monkeypatch):

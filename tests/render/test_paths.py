@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from portulan.record import Hop
-from portulan.render.paths import path_lines
+from portulan.render.paths import path_lines, path_rows
 
 PATH = [
     Hop(target="192.0.2.9", ttl=1, addr="192.0.2.1", state="expired", rtt_us=420),
@@ -23,6 +23,12 @@ def test_path_that_does_not_reach_its_target_says_why():
         "not reached: 192.0.2.1 says unreachable (!H)")
     assert "silence" in list(path_lines(PATH[:2]))[-1]
     assert not list(path_lines([]))
+
+
+def test_path_still_asked_has_no_verdict_yet():
+    lines = ["".join(part for part, _ in line) for line in path_rows(PATH[:2], going=True)]
+    assert lines[-1].strip() == "..."
+    assert "not reached" not in "".join(lines)
 
 
 def test_hostile_name_neither_reaches_the_terminal_nor_breaks_the_width():
