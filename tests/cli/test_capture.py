@@ -112,8 +112,19 @@ def test_full_disk_keeps_what_was_written_and_exits_3(capturing, tmp_path):
     assert kept.damage is None
 
 
+def test_lines_of_several_interfaces_name_theirs(capturing):
+    start, send = capturing
+    process = start("-e", "va", "-f", "udp port 53", "--count", 2)
+    send(1)
+    code, out, _ = ended(process)
+    assert code == 0
+    assert [line.split()[2] for line in out.decode().splitlines()] == ["va", "vb"]
+
+
 @pytest.mark.parametrize(("words", "said"), [
     (["-e", "nope"], "no such interface"),
+    (["-e", "vb", "-e", "any"], "captured twice"),
+    (["-e", "vb", "--snaplen", "999999"], "--snaplen"),
     (["-e", "vb", "-f", "tcp prt"], "column 5"),
     (["-e", "vb", "--ring", "3x3", "-w", "x"], "--ring"),
     (["-e", "vb", "--ring", "3x3MB"], "needs a name"),
