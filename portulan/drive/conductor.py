@@ -110,11 +110,13 @@ class Conductor:
         return self.cables.paths(space, self.gateway_macs, self.learned)
 
     def findings(
-        self, space: Space, kind: Kind | None = None, *, every_state: bool = False
+        self, space: Space, kind: Kind | None = None, *, every_state: bool = False,
+        proves: bool = True,
     ) -> Findings:
-        """Return what makes events of a machine's answers."""
+        """Return what makes events of a machine's answers; `proves`: its frames are evidence."""
         return Findings(
-            space, kind, evidence=self._evidence, names=self.plan.aim.targets.names,
+            space, kind, evidence=self._evidence if proves else None,
+            names=self.plan.aim.targets.names,
             every_state=every_state,
         )
 

@@ -10,6 +10,7 @@ from portulan.drive.clock import Clock, rfc3339
 from portulan.drive.conductor import SCAN, Conductor, Course, Runner
 from portulan.drive.connecting import ConnectSweep
 from portulan.drive.controls import Controls
+from portulan.drive.datagrams import DatagramSweep, datagram_kind
 from portulan.drive.discovery import Discovery
 from portulan.drive.findings import Evidence
 from portulan.drive.packets import Report
@@ -141,12 +142,9 @@ class Job:
     def _scan(self, leg: Leg, space: Space, name: str) -> Iterator[Step]:
         conductor, aim = self._conductor, self._plan.aim
         phase, sweep = conductor.sweep(name, space, method=leg.method)
-        kind: Kind | None = None
-        make = self._by_connect(sweep, space)
-        if leg.raw:
-            kind = self._kind(leg, space)
-            make = conductor.on_links(sweep, kind)
-        findings = conductor.findings(space, kind, every_state=aim.request.every_state)
+        kind, make = self._asking(leg, space, sweep)
+        findings = conductor.findings(
+            space, kind, every_state=aim.request.every_state, proves=leg.raw)
         conductor.recall_hosts(findings)
         yield from conductor.run(Course(sweep, findings, make, phase))
         self._tally.missed = self._tally.missed or _missed(sweep)
@@ -158,6 +156,22 @@ class Job:
             yield Step(events)
         if leg is not self._plan.legs[-1]:
             self._tally.up.update(findings.up())
+
+    def _asking(
+        self, leg: Leg, space: Space, sweep: Sweep
+    ) -> tuple[Kind | None, Callable[[Report], Runner]]:
+        """Return what reads a leg's answers, and what makes its runner."""
+        conductor, request = self._conductor, self._plan.aim.request
+        if leg.raw:
+            kind = self._kind(leg, space)
+            return kind, conductor.on_links(sweep, kind)
+        if leg.method == "connect":
+            return None, self._by_connect(sweep, space)
+        asked = datagram_kind(space, key=conductor.key, sport=conductor.sport)
+        return asked, lambda report: DatagramSweep(
+            sweep, asked, report=report, stop=conductor.stop, zones=self._plan.ways.zones(),
+            interface=request.interface,
+        )
 
     def _kind(self, leg: Leg, space: Space) -> Kind:
         paths, key, sport = (

@@ -213,6 +213,7 @@ def describe(plan: Plan, space: Space) -> dict[str, object]:
         "public": aim.public,
         "ways": [str(way) for way in plan.ways.reached[:20]],
         "controls": _controls(plan),
+        "naming": _naming(plan),
         "notes": list(plan.notes),
     }
 
@@ -228,6 +229,12 @@ def _controls(plan: Plan) -> str:
         return "none"
     return (f"where many ports are open: {CONTROL_PORTS} random high ports, and at most "
             f"{PROVED_CONTROLS + PROVED_PORTS} connections with an empty line")
+
+
+def _naming(plan: Plan) -> str:
+    if not plan.aim.request.identify:
+        return "none"
+    return "open ports are connected to and asked, in their own protocols, what runs there"
 
 
 def _check_numbers(request: Request) -> None:
@@ -349,6 +356,8 @@ def _leg(method: str, flags: int | None, rights: Rights, *, raw: bool) -> tuple[
         return Leg("connect", raw), why
     method = "syn" if method == "auto" else method
     name = SCAN_NAME[method]
+    if not raw and method == "udp":
+        return Leg(method, raw), "UDP scan through sockets: no CAP_NET_RAW"
     if not raw:
         raise PrivilegeError(f"a {name}", right="CAP_NET_RAW", grant=grant(rights))
     own = flags is not None and method not in PROTOCOL_OF

@@ -56,5 +56,11 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     scope_where: str = ""
     confirmed: bool = False
     """The user confirmed more than `PUBLIC_MAX` public addresses."""
+    identify: bool = False
+    """Name the services behind open ports (`-sV`)."""
+    traceroute: bool = False
+    """Trace the ways to hosts that are up."""
+    host_timeout_s: float = 0.0
+    """Seconds for naming the services of one host; 0 for no such limit."""
     contact: str = ""
     argv: list[str] = []

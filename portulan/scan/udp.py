@@ -44,12 +44,18 @@ Index = NDArray[np.int64]
 
 
 class UdpKind:
-    """Ask UDP ports; `sport` is the source port of the first try."""
+    """Ask UDP ports; `sport` is the source port of the first try.
+
+    `errors_proven`: the kernel has matched ICMP errors to a socket of ours.
+    """
 
     silent = State.OPEN_FILTERED
 
-    def __init__(self, space: Space, paths: Paths, *, key: Key, sport: int) -> None:
+    def __init__(
+        self, space: Space, paths: Paths, *, key: Key, sport: int, errors_proven: bool = False,
+    ) -> None:
         self.space, self._paths, self._key, self._sport = space, paths, key, sport
+        self._errors_proven = errors_proven
         self._stamps: dict[tuple[Via, int], Stamp] = {}
 
     def filter(self, link_type: int) -> Sequence[Instruction]:
@@ -157,8 +163,9 @@ class UdpKind:
         try_no = error.sport.astype(np.int64) - self._sport + 1
         ours = (index >= 0) & (try_no >= 1) & (try_no <= TRIES_MAX)
         error, index, try_no = error.take(ours), index[ours], try_no[ours]
-        ours = error.word == self._words(index, try_no)
-        error, index, try_no = error.take(ours), index[ours], try_no[ours]
+        if not self._errors_proven:
+            ours = error.word == self._words(index, try_no)
+            error, index, try_no = error.take(ours), index[ours], try_no[ours]
         closed = error.own & (error.reason == Reason.PORT_UNREACH)
         return Answers.of(
             index, state=np.where(closed, State.CLOSED, State.FILTERED).astype(np.uint8),

@@ -191,6 +191,16 @@ def test_shards_from_1_are_a_partition_of_the_whole(capsysbinary, count):
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
 
 
+def test_shards_of_joined_methods_are_a_partition_too(capsysbinary):
+    words = ["10.0.0.0/29", "fd00::/126", "-sSUY", "-p", "T:1-7,U:53,161,S:9", "--seed", "5"]
+    whole = dry(capsysbinary, *words)
+    parts = [dry(capsysbinary, *words, "--shard", f"{n}/4") for n in range(1, 5)]
+    assert sorted(line for part in parts for line in part) == sorted(whole)
+    assert len(set(whole)) == len(whole) == (8 + 4) * (7 + 2 + 1)
+    protocols = [json.loads(line)["protocol"] for line in whole]
+    assert protocols == ["tcp"] * 84 + ["udp"] * 24 + ["sctp"] * 12
+
+
 def test_same_seed_same_order_another_seed_another(capsysbinary):
     words = ["10.0.0.0/24", "-p", "1-10", "--seed"]
     one, same, other = (dry(capsysbinary, *words, seed) for seed in ("7", "7", "8"))

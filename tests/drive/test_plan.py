@@ -179,3 +179,21 @@ def test_flags_of_ones_own_mean_a_scan_by_packets_and_no_closer_look():
 def test_probes_that_no_one_answers_are_noted():
     it = aim("10.0.0.1", tcp_flags=4)
     assert any("reset" in note for note in make_plan(it, ways_to(it), rights()).notes)
+
+
+def test_udp_is_asked_through_sockets_where_no_frames_may_be_sent():
+    it = aim("10.0.0.1", method="connect", also=["udp"])
+    plan = make_plan(it, ways_to(it), rights(raw=False))
+    assert (plan.method, [leg.raw for leg in plan.legs]) == ("connect+udp", [False, False])
+    assert "CAP_NET_RAW" in plan.why
+    for method in ("sctp", "protocols"):
+        other = aim("10.0.0.1", method=method)
+        with pytest.raises(PrivilegeError, match="CAP_NET_RAW"):
+            make_plan(other, ways_to(other), rights(raw=False))
+
+
+def test_spaces_of_joined_methods_part_the_probes_by_protocol():
+    it = aim("10.0.0.0/30", ports="1-4,U:9", method="syn", also=["udp"], shard="1/3")
+    assert [space.size for space in it.spaces()] == [4 * 4, 4 * 5]
+    assert it.probes == sum(it.shard.size(space.size) for space in it.spaces())
+    assert sum(space.size for space in it.spaces()) == it.space().size
