@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 from portulan import __version__
 from portulan.api.keeper import Keeper
 from portulan.drive.discovering import Steps
+from portulan.drive.identifying_job import Identifying
 from portulan.drive.job import Job
 from portulan.drive.plan import Plan, make_plan, take_aim
 from portulan.drive.request import Request
+from portulan.drive.tracing_job import Tracing
 from portulan.drive.ways import find_ways
 from portulan.link.rights import rights
 from portulan.link.routes import Routes
@@ -44,6 +46,9 @@ class ScanOptions(TypedDict, total=False):
     every_state: bool
     scope: str
     confirmed: bool
+    identify: bool
+    traceroute: bool
+    host_timeout_s: float
     contact: str
 
 
@@ -103,17 +108,25 @@ class Scan:
             plan, run_id=keeper.folder.id if keeper else "none", version=__version__,
             evidence=keeper,
         )
-        return cls(around(job) if around else job, keeper)
+        steps: Steps = Identifying(job, plan) if plan.aim.request.identify else job
+        if plan.aim.request.traceroute:
+            steps = Tracing(steps, plan)
+        return cls(around(job) if around else steps, keeper)
 
     @classmethod
     def resume(cls, which: str, *, charts: Charts | None = None) -> Scan:
         """Take up a scan that was killed or interrupted."""
         keeper, request = Keeper.reopen(which, charts or Charts())
         try:
-            job = Job(
-                plan(request), run_id=keeper.folder.id, version=__version__, evidence=keeper,
+            planned = plan(request)
+            job: Steps = Job(
+                planned, run_id=keeper.folder.id, version=__version__, evidence=keeper,
                 memory=keeper,
             )
+            if request.identify:
+                job = Identifying(job, planned, keeper.events)
+            if request.traceroute:
+                job = Tracing(job, planned, keeper.events)
         except BaseException:
             keeper.close()
             raise

@@ -26,6 +26,8 @@ METHODS: Final[dict[str, Method]] = {
     "S": "syn", "T": "connect", "n": "ping", "A": "ack", "W": "window", "F": "fin", "N": "null",
     "X": "xmas", "U": "udp", "Y": "sctp", "O": "protocols",
 }
+#: The letter that is no method but goes with most.
+VERSIONS: Final = "V"
 #: What help puts the flags under.
 WHOM, HOW, PACE, SHOW = "Whom to ask", "What to ask", "How fast and how long", "What is shown"
 
@@ -79,16 +81,19 @@ class Options:
         "--top-ports", type=click.IntRange(1), metavar="N", default=None, panel=HOW,
         help="The N most common ports. [default: 1000]")
     kind: tuple[str, ...] = flag(
-        "-s", multiple=True, metavar="S|T|U|Y|A|W|F|N|X|O|n", default=(), panel=HOW,
+        "-s", multiple=True, metavar="S|T|U|Y|A|W|F|N|X|O|V|n", default=(), panel=HOW,
         help="-sS SYN scan, -sT connect scan, -sU UDP, -sY SCTP INIT, -sA ACK, -sW Window, "
              "-sF FIN, -sN NULL, -sX Xmas, -sO IP protocols, -sn hosts only; -sSU joins TCP and "
-             "UDP. [default: the best allowed]")
+             "UDP; -sV names the services behind open ports. [default: the best allowed]")
     scan_flags: str = flag(
         "--scanflags", metavar="FLAGS", panel=HOW,
         help="TCP flags of your own, as SYNFIN or 0x03; -s says how to read the answers.")
     ping: str | None = flag(
         "-P", type=click.Choice(["n"]), metavar="n", default=None, panel=HOW,
         help="-Pn: take every host for up, don't ask first.")
+    traceroute: bool = flag(
+        "--traceroute", is_flag=True, default=False, panel=HOW,
+        help="Also trace the ways to the hosts that are up.")
     no_reverse: bool = flag(
         "-n", is_flag=True, default=False, panel=HOW,
         help="Never ask DNS about hosts (no scan does yet; names you type are looked up).")
@@ -106,6 +111,9 @@ class Options:
     recall: float | None = flag(
         "--recall", type=float, metavar="SHARE", default=None, panel=PACE,
         help="Ask on until this share of all answers is found, as 0.999, or tries run out.")
+    host_timeout: str = flag(
+        "--host-timeout", metavar="TIME", panel=PACE,
+        help="With -sV: so long for naming one host's services, as 15, 90s, 500ms, 2m.")
     seed: int | None = flag(
         "--seed", type=click.IntRange(0, 2**63 - 1), metavar="N", default=None, panel=PACE,
         help="Order of probing; the same seed gives the same order.")
@@ -132,8 +140,8 @@ class Options:
 
     def check(self) -> None:
         """Raise `UsageError` for what does not go together, before anything is sent."""
-        if unknown := {*self._letters} - {*METHODS}:
-            known = ", ".join(f"-s{letter}" for letter in METHODS)
+        if unknown := {*self._letters} - {*METHODS, VERSIONS}:
+            known = ", ".join(f"-s{letter}" for letter in (*METHODS, VERSIONS))
             raise UsageError("no such scan", text=f"-s{''.join(sorted(unknown))}",
                              hint=f"there are {known}")
         if self.ports and self.top_ports:
@@ -142,6 +150,13 @@ class Options:
             raise UsageError("-4 and -6 leave nothing", hint="give one of them")
         if "n" in self._letters and self.ping:
             raise UsageError("-sn asks who is up, -Pn says not to ask", hint="give one of them")
+        if self.host_timeout and not self.resume and VERSIONS not in self._letters:
+            raise UsageError("bounds what only -sV does", where="--host-timeout",
+                             hint="add -sV, or leave it out")
+        if VERSIONS in self._letters and {"n", "O"} & {*self._letters}:
+            raise UsageError("-sV names services behind ports, and no port is asked",
+                             hint="leave out -sn or -sO")
+        read_time(self.host_timeout, "--host-timeout")
         if self.resume:
             self._check_resume()
         for output in self.outputs:
@@ -168,7 +183,8 @@ class Options:
         from portulan.drive.request import Request
         from portulan.scan.flags import parse_flags
 
-        methods = [METHODS[letter] for letter in self._letters] or ["auto"]
+        letters = self._letters.replace(VERSIONS, "")
+        methods = [METHODS[letter] for letter in letters] or ["auto"]
         methods.sort(key=lambda method: method in ("udp", "sctp"))  # stable: TCP goes first
         targets = [(text, "target") for text in self.targets]
         for name in self.lists:
@@ -187,8 +203,29 @@ class Options:
             seed=api.new_seed() if self.seed is None else self.seed, shard=self.shard,
             every_state=self.every_state, scope=read_scope(self.scope),
             scope_where=self.scope, confirmed=self.yes, contact=self.contact,
+            identify=VERSIONS in self._letters, traceroute=self.traceroute,
+            host_timeout_s=read_time(self.host_timeout, "--host-timeout"),
             argv=["portulan", *sys.argv[1:]],
         )
+
+
+def read_time(text: str, where: str) -> float:
+    """Return the seconds of a time as nmap writes it: 15, 15s, 500ms, 2m, 1h; empty: 0.
+
+    >>> read_time("2m", "--host-timeout")
+    120.0
+    """
+    number, unit = text, 1.0
+    for suffix, seconds in (("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0)):
+        if text.endswith(suffix):
+            number, unit = text.removesuffix(suffix), seconds
+            break
+    if not text:
+        return 0.0
+    if not number.replace(".", "", 1).isdigit() or float(number) == 0:
+        raise UsageError("no such time", text=text, where=where,
+                         hint="seconds, or with a unit: 500ms, 15s, 2m, 1h")
+    return float(number) * unit
 
 
 #: Fields that say how to show a scan, not what it does: they go with `--resume`.

@@ -61,16 +61,23 @@ TABLES: Mapping[TableName, tuple[Column, ...]] = {
         Column("rtt_us", "BIGINT", np.int64), Column("tries", "INTEGER", np.int32),
         Column("frames", "BIGINT[]"),
     ),
+    # Without `heard`: the journal has the bytes, a table has what they say.
     "services": (
-        *_PORT, *_text("name", "vendor", "product", "version", "info"),
+        *_PORT, *_text("name", "vendor", "product", "version", "info", "os", "device"),
         Column("tls", "BOOLEAN", np.bool_), *_text("cpe"),
         Column("confidence", "DOUBLE", np.float64), *_text("rule", "banner"),
+        Column("took_ms", "DOUBLE", np.float64),
     ),
     "systems": (
         *_WHERE, *_text("family", "vendor", "product", "generation"),
         Column("confidence", "DOUBLE", np.float64), Column("evidence", "VARCHAR[]"),
     ),
     "notes": (*_WHERE, *_text("text", "level")),
+    "hops": (
+        *_text("target"), Column("ttl", "INTEGER", np.int32), *_WHERE, *_text("state"),
+        Column("rtt_us", "BIGINT", np.int64), Column("loss", "DOUBLE", np.float64),
+        Column("others", "VARCHAR[]"), *_text("mark", "name"),
+    ),
 }
 """Every table's columns.
 
@@ -92,9 +99,16 @@ def columns(findings: Findings, table: TableName) -> Columns:
     for column in TABLES[table]:
         if column.name not in found:
             found[column.name] = _array(list(map(attrgetter(column.name), records)), column.dtype)
-    keys = [found[name] for name in ("port", "protocol", "addr_lo", "addr_hi") if name in found]
-    order = np.lexsort(keys)
+    order = np.lexsort(_keys(records, found))
     return {column.name: found[column.name][order] for column in TABLES[table]}
+
+
+def _keys(records: list[Any], found: Columns) -> list[NDArray[Any]]:
+    """Return what a table is sorted by, the least important first."""
+    if "ttl" in found and "target" in found:
+        high, low = address_halves([record.target for record in records])
+        return [found["ttl"], low, high]
+    return [found[name] for name in ("port", "protocol", "addr_lo", "addr_hi") if name in found]
 
 
 def all_columns(findings: Findings) -> dict[TableName, Columns | Path]:

@@ -5,7 +5,7 @@ from dataclasses import fields
 import pytest
 
 from portulan.cli.scan import scan
-from portulan.cli.scan_options import METHODS, SHOWING, Options
+from portulan.cli.scan_options import METHODS, SHOWING, Options, read_time
 from portulan.errors import UsageError
 
 
@@ -46,3 +46,27 @@ def test_plan_of_a_resumed_scan_is_kept_to():
     Options(resume="x", as_json=True).check()
     with pytest.raises(UsageError, match="max-rate included"):
         Options(resume="x", max_rate=5.0).check()
+
+
+@pytest.mark.parametrize(("kind", "method"), [(("V",), "auto"), (("TV",), "connect"),
+                                              (("S", "V"), "syn")])
+def test_versions_go_with_a_method_and_are_none(kind, method):
+    request = Options(targets=("127.0.0.1",), kind=kind, host_timeout="15s").request()
+    assert (request.method, request.identify, request.host_timeout_s) == (method, True, 15.0)
+
+
+@pytest.mark.parametrize(("words", "complaint"), [
+    ({"kind": ("nV",)}, "no port is asked"), ({"kind": ("OV",)}, "no port is asked"),
+    ({"host_timeout": "15"}, "only -sV"), ({"kind": ("V",), "host_timeout": "soon"}, "no such time"),
+    ({"kind": ("V",), "host_timeout": "0"}, "no such time"),
+])
+def test_versions_without_ports_and_odd_times_are_refused(words, complaint):
+    with pytest.raises(UsageError, match=complaint):
+        Options(targets=("127.0.0.1",), **words).check()
+
+
+@pytest.mark.parametrize(("text", "seconds"), [
+    ("", 0.0), ("15", 15.0), ("15s", 15.0), ("500ms", 0.5), ("2m", 120.0), ("1.5h", 5400.0),
+])
+def test_times_are_written_as_nmap_writes_them(text, seconds):
+    assert read_time(text, "--host-timeout") == seconds

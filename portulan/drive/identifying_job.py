@@ -1,0 +1,127 @@
+"""A scan that goes on to name the services behind the ports it found open."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Generator, Iterator, Sequence
+from typing import Final, Literal
+
+import msgspec
+
+from portulan.drive.clock import Clock
+from portulan.drive.discovering import Steps
+from portulan.drive.identifying import Aim, Identification, Limits
+from portulan.drive.identifying_events import service_event
+from portulan.drive.plan import Plan
+from portulan.drive.step import Step
+from portulan.record import AnyEvent, End, Host, Port, Progress, Service
+
+SILENT_ASKED_MAX: Final = 32
+"""Silent UDP ports of one host that are asked in every likely protocol; where more are silent, it
+is a firewall, and asking on is noise."""
+PROGRESS_NS: Final = 1_000_000_000
+
+
+class Identifying:
+    """A job whose open ports get `service` events before its end.
+
+    `known` are events of an earlier run of the same job: what it named is not asked again.
+    """
+
+    def __init__(self, job: Steps, plan: Plan, known: Sequence[AnyEvent] = ()) -> None:
+        self._job, self._plan = job, plan
+        self._ports: dict[tuple[str, int, str], Port] = {}
+        self._named: set[tuple[str, int, str]] = set()
+        self._names: dict[str, str] = {}
+        self._under_way: Identification | None = None
+        self._began = Clock.now()
+        for event in known:
+            self._note(event)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether `stop` was called."""
+        return self._job.stopped
+
+    def stop(self) -> None:
+        """End soon, with what is known."""
+        self._job.stop()
+        if self._under_way is not None:
+            self._under_way.stop()
+
+    def steps(self) -> Generator[Step, None, None]:
+        """Yield the job's steps, and services before the `end` event."""
+        steps = self._job.steps()
+        try:
+            for step in steps:
+                for event in step.events:
+                    self._note(event)
+                end = next((each for each in step.events if isinstance(each, End)), None)
+                if end is None or end.reason != "done":
+                    yield step
+                    continue
+                yield from self._services(end)
+                yield Step([
+                    self._ended(each) if isinstance(each, End) else each for each in step.events])
+        finally:
+            if self._under_way is not None:
+                self._under_way.stop()
+            steps.close()
+
+    def _note(self, event: AnyEvent) -> None:
+        if isinstance(event, Port):
+            self._ports[event.addr, event.port, event.protocol] = event
+        elif isinstance(event, Service):
+            self._named.add((event.addr, event.port, event.protocol))
+        elif isinstance(event, Host) and event.names:
+            self._names[event.addr] = event.names[0]
+
+    def _ended(self, end: End) -> End:
+        """Return the end, with the time of naming in it."""
+        return msgspec.structs.replace(
+            end, reason="interrupted" if self.stopped else end.reason,
+            elapsed_s=round((Clock.now() - self._began) / 1e9, 3))
+
+    def _aims(self) -> list[Aim]:
+        zones = self._plan.ways.zones()
+        silent = Counter(
+            port.addr for port in self._ports.values() if port.state == "open|filtered")
+        return [
+            Aim(port.addr, port.port, _transport(port), self._names.get(port.addr, ""),
+                zones.get(port.addr, 0))
+            for key, port in self._ports.items()
+            if port.protocol in ("tcp", "udp") and key not in self._named
+            and (port.state == "open" or (
+                port.protocol == "udp" and port.state == "open|filtered"
+                and silent[port.addr] <= SILENT_ASKED_MAX))
+        ]
+
+    def _services(self, end: End) -> Iterator[Step]:
+        aims, request = self._aims(), self._plan.aim.request
+        limits = Limits(host_timeout_s=request.host_timeout_s, interface=request.interface)
+        self._under_way = Identification(aims, limits=limits)
+        told = began = Clock.now()
+        for done, found in enumerate(self._under_way.found(), 1):
+            event, now = service_event(found), Clock.now()
+            events: list[AnyEvent] = []
+            if event is not None:
+                events = [*self._opened(event), event]
+            progress = None
+            if now - told >= PROGRESS_NS:
+                told, elapsed_s = now, (now - began) / 1e9
+                progress = Progress(
+                    done=round(done / len(aims), 4), sent=end.sent, received=end.received,
+                    rate_pps=round(done / elapsed_s, 1),
+                    eta_s=round(elapsed_s * (len(aims) - done) / done, 1))
+                events.append(progress)
+            yield Step(events, progress=progress)
+
+    def _opened(self, event: Service) -> Iterator[Port]:
+        """Yield a port that was silent to the scan, and has answered now."""
+        port = self._ports.get((event.addr, event.port, event.protocol))
+        if port is not None and port.state != "open":
+            yield msgspec.structs.replace(port, state="open", reason="udp-response", frames=[])
+
+
+def _transport(port: Port) -> Literal["tcp", "udp"]:
+    return "udp" if port.protocol == "udp" else "tcp"
