@@ -43,6 +43,8 @@ class Outcome:
     """When the last open port was told."""
     wall_s: float = 0.0
     sent: int = 0
+    unlisted: int = 0
+    """Ports not told one by one, and not as closed."""
 
 
 # -- ground ------------------------------------------------------------------------------------
@@ -166,14 +168,19 @@ def nmap(namespace: str, targets: str, ports: str) -> Outcome:
     for host in ET.fromstring(done.stdout).iter("host"):
         address = host.find("address")
         assert address is not None
+        # Ports that it does not list one by one: of several states, nothing tells which is which.
         rest = [each.get("state", "") for each in host.iter("extraports")]
+        outcome.unlisted += sum(
+            int(each.get("count", 0)) for each in host.iter("extraports")
+            if each.get("state") != "closed")
         for port in host.iter("port"):
             state = port.find("state")
             assert state is not None
             key = address.get("addr", ""), int(port.get("portid", 0))
             outcome.states[key] = state.get("state", "")
         for number in _numbers(ports):
-            outcome.states.setdefault((address.get("addr", ""), number), (rest or ["?"])[0])
+            if rest:
+                outcome.states.setdefault((address.get("addr", ""), number), "closed")
     return outcome
 
 
@@ -188,7 +195,7 @@ def _numbers(ports: str) -> Iterator[int]:
 
 def wrong(outcome: Outcome, served: set[int], hosts: int, ports: str) -> int:
     """Return how many ports are not told as they are; `open|filtered` is not what any is."""
-    count = 0
+    count = outcome.unlisted
     for host in range(1, hosts + 1):
         for port in _numbers(ports):
             truth = "open" if host == 1 and port in served else "closed"

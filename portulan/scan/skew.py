@@ -3,7 +3,8 @@
 A pass asks in the order of a keyed permutation, so the places of a host's closed ports in it are
 random numbers between 0 and 1. Loss leaves them so. A limiter answers the first ones and then few:
 their mean is too low, or their highest. Each is a test with a known chance of a false alarm, which
-costs some questions and no verdict.
+costs some questions and no verdict. A limiter without a burst spreads its few answers evenly, but
+says as much in the second pass as in the first, where loss leaves fewer each time.
 """
 
 from __future__ import annotations
@@ -16,6 +17,12 @@ from numpy.typing import NDArray
 
 #: Passes whose order is looked at: later ones ask only few hosts.
 PASSES: Final = 2
+#: The second pass brings this share of the first one's refusals, or more: hardly a loss.
+STEADY: Final = 0.5
+#: Refusals that such a share is believed of.
+STEADY_LEAST: Final = 6
+#: A path that loses this share for everybody is no host's limiter.
+SHARED: Final = 0.25
 
 
 class Skew:
@@ -52,8 +59,18 @@ class Skew:
         with np.errstate(divide="ignore", invalid="ignore"):
             chance = self._count[:, some] * np.log(self._highest[:, some])
         highest = np.nansum(chance, axis=0) < np.log(self._doubt)
-        found: NDArray[np.int64] = some[mean | highest]
+        found: NDArray[np.int64] = some[mean | highest | self._steady(some)]
         return found
+
+    def _steady(self, host: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Tell hosts that say as much in the second pass as in the first, unlike all others."""
+        first, second = self._count[:, host]
+        steady: NDArray[np.bool_] = second >= STEADY * np.maximum(first, 1)
+        steady &= first + second >= STEADY_LEAST
+        others = self._count.sum(axis=1, keepdims=True) - self._count[:, host]
+        alone = others.sum(axis=0) <= first + second
+        steady &= alone | (others[1] < SHARED * others[0])
+        return steady
 
     def sentinel(self, host: int) -> int:
         """Return a probe that the host refused, -1 if none is known."""

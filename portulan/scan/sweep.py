@@ -344,11 +344,9 @@ class Sweep:
             left = self._logs[-1].next_after(now - wait)
         else:
             left = self._logs[-1].last()
-        if left is None:
-            return self.pace.ready_at(now)
-        if not self.limits.idle and left + wait <= now:
+        if not self.limits.idle and (left is None or left + wait <= now):
             return now + wait  # the passes are over: what is left to do is the schedules'
-        return max(now, left + wait)
+        return self.pace.ready_at(now) if left is None else max(now, left + wait)
 
     # -- limited hosts ---------------------------------------------------------------------
 
@@ -391,7 +389,7 @@ class Sweep:
         if self._skew is None:
             return
         refusals = answers.take(np.isin(answers.state, REFUSALS))
-        place = (self._position(refusals.index) // self._shard.count) / self._total
+        place = (self._position(refusals.index) // self._shard.count + 1) / self._total
         self._skew.learn(
             self._host_of(refusals.index), place, refusals.try_no.astype(np.int64),
             index=refusals.index, time_ns=refusals.time_ns,

@@ -42,6 +42,23 @@ def test_chance_alone_raises_alarms_as_rarely_as_said():
     assert 5 <= len(skew.suspects()) <= 80  # two tests, each with one in a thousand
 
 
+def test_limiter_without_a_burst_says_as_much_in_the_second_pass_as_in_the_first():
+    skew = Skew(3, 1e-6)
+    learn(skew, 0, np.linspace(0.05, 0.95, 10))
+    learn(skew, 0, np.linspace(0.05, 0.95, 9), pass_no=2)
+    learn(skew, 1, np.linspace(0.02, 0.98, 50))
+    learn(skew, 1, np.linspace(0.1, 0.9, 5), pass_no=2)
+    assert skew.suspects().tolist() == [0]
+
+
+def test_path_that_loses_most_of_everything_makes_no_host_suspect():
+    skew = Skew(8, 1e-6)
+    for host in range(8):
+        learn(skew, host, np.linspace(0.05, 0.95, 10))
+        learn(skew, host, np.linspace(0.05, 0.95, 8), pass_no=2)
+    assert not len(skew.suspects())
+
+
 def test_later_passes_tell_a_sentinel_but_no_place():
     skew = Skew(1, 0.001)
     learn(skew, 0, [0.0001] * 9, pass_no=3)

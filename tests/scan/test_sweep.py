@@ -218,6 +218,90 @@ def test_resume_sends_little_more_than_an_undisturbed_run():
         assert len(first.sent) + len(second.sent) <= 1.3 * whole
 
 
+class Limited:
+    """Hosts of `ports` each that refuse as their buckets allow: six at once, then one a second."""
+
+    def __init__(self, ports, silent=()):
+        self.ports, self.silent = ports, set(silent)
+        self.level, self.last, self.world = {}, {}, None
+
+    def __call__(self, index, try_no):
+        if index in self.silent:
+            return None
+        host, now = index // self.ports, self.world.now / (1000 * MS)
+        level = min(6, self.level.get(host, 6) + now - self.last.get(host, now))
+        self.level[host], self.last[host] = max(level - 1, level % 1), now
+        return State.CLOSED if level >= 1 else None
+
+
+def limited_sweep(hosts, ports, **options):
+    return Sweep(
+        hosts * ports, seed=5, hosts=hosts, host_of=lambda index: index // ports,
+        span_of=lambda host: (host * ports, ports), doubt=0.02, rate_pps=10_000, **options)
+
+
+def limited_world(reply, sweep, now=0):
+    reply.world = World(sweep, reply, room=1000)
+    reply.world.now = now
+    return reply.world
+
+
+def test_limited_host_is_asked_when_it_may_speak():
+    world = limited_world(Limited(100, silent=[5, 50]), limited_sweep(1, 100)).run()
+    assert sorted(index for index, *_ in world.news) == sorted(set(range(100)) - {5, 50})
+    assert world.now <= 1.15 * 92 * 1000 * MS
+    assert len(world.sent) <= 200 + 1.2 * 98
+
+
+def test_limited_hosts_take_hardly_longer_than_one():
+    world = limited_world(Limited(40), limited_sweep(14, 40)).run()
+    assert len(world.news) == 14 * 40
+    assert world.now <= 1.15 * 34 * 1000 * MS
+
+
+def test_limited_host_is_no_lossy_one():
+    sweep = limited_sweep(2, 60)
+    world = limited_world(Limited(60, silent=range(60, 118)), sweep).run()
+    assert len(world.news) == 62
+    assert sweep.loss.rate < 0.1
+    free = [index for index, *_ in world.sent if index >= 60]
+    assert len(free) <= 60 * 6
+
+
+def test_limited_host_without_retries_is_asked_once():
+    world = limited_world(Limited(30), limited_sweep(1, 30, retries=0)).run()
+    assert len(world.sent) == 30
+
+
+@pytest.mark.parametrize("seconds", [0.05, 0.3, 3, 20, 40])
+def test_limited_scan_killed_and_resumed_neither_forgets_nor_repeats(seconds):
+    reply = Limited(50)
+    first = limited_world(reply, limited_sweep(2, 50))
+    while first.now < seconds * 1000 * MS and not first.sweep.done:
+        first.step()
+    mark, named = first.sweep.mark(first.now), {index for index, *_ in first.news}
+    tries = {index: try_no for index, try_no, _ in first.sent}
+    again = limited_sweep(2, 50)
+    again.resume(Answers.of(
+        np.array(sorted(named), np.int64), state=State.CLOSED, reason=1, time_ns=0,
+        try_no=np.array([min(tries[index], 16) for index in sorted(named)], np.uint8)), mark)
+    second = limited_world(reply, again, first.now).run()
+    found = {index for index, *_ in second.news}
+    assert named | found == set(range(100))
+    assert not named & found
+    asked = [index for index, *_ in second.sent if index in named]
+    assert set(map(asked.count, asked)) <= {1, 2, 3, 4, 5}  # sentinels, until a limit is known
+    assert len(set(asked)) <= 2
+    assert second.now <= 1.25 * 44 * 1000 * MS
+
+
+def test_audit_leaves_limited_hosts_out():
+    sweep = limited_sweep(2, 60, audit=True)
+    limited_world(Limited(60, silent=range(60, 118)), sweep).run()
+    assert sweep.missed is not None
+    assert sweep.missed.high <= 5
+
+
 def test_mark_before_sending_is_the_beginning():
     assert Sweep(10, seed=1).mark(0) == Mark(1, 0)
 
