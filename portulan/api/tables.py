@@ -17,6 +17,8 @@ from portulan.store.chart import Chart
 from portulan.store.sql import ABSENT, Source
 from portulan.store.tables import TABLES, columns
 from portulan.traffic.flows import BASE, FlowTable
+from portulan.traffic.names import COLUMNS as NAMES
+from portulan.traffic.names import Names
 from portulan.traffic.quality import COLUMNS as QUALITY
 from portulan.traffic.quality import Quality
 from portulan.wire.columns import Masked, decoder, dtype_of, numbered
@@ -49,9 +51,9 @@ _TEXTS: Final = ("src", "dst", "protocol", "application", "sni", "alpn", "ja3", 
                  "history")
 FLOW_TYPES: Final[Mapping[str, str]] = {
     name: "VARCHAR" if name in _TEXTS else "BIGINT"
-    for name in ("number", *BASE, "vlan", "flags_fwd", "flags_rev", *QUALITY)}
+    for name in ("number", *BASE, "vlan", "flags_fwd", "flags_rev", *NAMES, *QUALITY)}
 """What is known of a flow, and its SQL type."""
-_PARTS: Final = ((frozenset(QUALITY), Quality),)
+_PARTS: Final = ((frozenset(NAMES), Names), (frozenset(QUALITY), Quality))
 """What a flow table needs to know these columns."""
 CHART_TABLES: Final = ("hosts", "ports", "services")
 

@@ -7,71 +7,136 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from portulan.errors import printable
+from portulan.errors import UsageError, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
-    from portulan.traffic.flows import Flow, FlowTable
+    from portulan.drive.capture import Capture
+    from portulan.traffic.flows import Flow, Idle
+    from portulan.wire.frames import Frames
 
 EXIT_PARTIAL = 3
+IDLE_MAX_S = 1e9
+"""Longer than any capture."""
+
+
+def _idle(context: click.Context, parameter: click.Parameter, value: str | None) -> Idle | None:
+    """Read a number of seconds, or `zeek`."""
+    from portulan.traffic.flows import Idle
+
+    if value is None:
+        return None
+    if value == "zeek":
+        return Idle()
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= IDLE_MAX_S:
+        raise UsageError("no such time", text=value, where="--idle", hint="seconds, or zeek")
+    return Idle.after(seconds)
 
 
 @click.command("flows")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @click.option("-f", "text", metavar="FILTER", help="Only packets it accepts.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a flow.")
+@click.option("-l", "--long", "long", is_flag=True,
+              help="Also state, history, round trips, losses of each flow.")
 @click.option("--top", type=click.IntRange(min=1), help="Only the N greatest, greatest first.")
 @click.option("--by", type=click.Choice(["bytes", "packets", "duration"]), default="bytes",
               help="What --top ranks by.")
+@click.option("--idle", metavar="SECONDS|zeek", callback=_idle,
+              help="End a flow after so much silence, print it then; memory stays bounded.")
 def flows(
-    *, files: tuple[str, ...], text: str | None, as_json: bool, top: int | None, by: str
+    *, files: tuple[str, ...], text: str | None, as_json: bool, long: bool, top: int | None,
+    by: str, idle: Idle | None,
 ) -> None:
     """List the flows of captures: both directions, packets and bytes on the wire each way.
 
-    Forward is who sent the flow's first packet; flows come in order of that packet. A damaged
-    file is read as far as it goes; one line on stderr tells where it ends, the exit code is 3.
+    Forward is who sent the flow's first packet; flows come in order of that packet, with --idle in
+    order of their ends. A damaged file is read as far as it goes; one line on stderr tells where
+    it ends, the exit code is 3.
     """
+    from portulan.drive.capture import Capture
     from portulan.traffic.flows import FlowTable
+    from portulan.traffic.names import Names
+    from portulan.traffic.quality import Quality
 
-    table = FlowTable()
-    damaged = [file for file in files if _read(file, text, table)]
-    rows = None if top is None else table.top(top, by).tolist()
-    lines = _objects(table.flows(rows)) if as_json else _lines(table.flows(rows))
-    for line in lines:
-        sys.stdout.write(line + "\n")
+    if idle is not None and top is not None:
+        raise UsageError("--top needs all flows at once", where="--idle", hint="leave one out")
+    table = FlowTable([Names(), Quality()] if long else [Names()], idle=idle)
+    show = _Objects(long=long) if as_json else _Lines(long=long)
+    damaged: list[str] = []
+    for file, capture in [(file, Capture(file)) for file in files]:
+        for frames in _read(file, capture.filter(text) if text else capture, damaged):
+            table.add(frames)
+            show(table.take_ended())
+    if idle is not None:
+        show(table.take_ended(final=True))
+    else:
+        show(table.flows(None if top is None else table.top(top, by).tolist()))
     if damaged:
         raise SystemExit(EXIT_PARTIAL)
 
 
-def _read(file: str, text: str | None, table: FlowTable) -> bool:
-    """Count a file's packets; return whether it is damaged."""
-    from portulan.drive.capture import Capture
-
-    capture = Capture(file)
-    if text:
-        capture = capture.filter(text)
-    for frames in capture.frames():
-        table.add(frames)
+def _read(file: str, capture: Capture, damaged: list[str]) -> Iterator[Frames]:
+    """Yield a file's packets; say what is damaged."""
+    yield from capture.frames()
     if capture.damage:
         click.echo(f"portulan: {printable(file)}: {printable(capture.damage, 300)}", err=True)
-    return bool(capture.damage)
+        damaged.append(file)
 
 
-def _objects(found: Iterator[Flow]) -> Iterator[str]:
-    import msgspec
+class _Objects:
+    """Prints one JSON object a flow."""
 
-    encode = msgspec.json.Encoder().encode
-    return (encode(flow.told()).decode() for flow in found)
+    def __init__(self, *, long: bool) -> None:
+        import msgspec
+
+        self._encode = msgspec.json.Encoder().encode
+        self._long = long
+
+    def __call__(self, found: Iterable[Flow]) -> None:
+        for flow in found:
+            told = flow.told()
+            if not self._long:
+                told.pop("alpn", None)
+            sys.stdout.write(self._encode(told).decode() + "\n")
 
 
-def _lines(found: Iterator[Flow]) -> Iterator[str]:
-    yield f"{'proto':<6} {'from':<22} {'to':<22} {'packets':>11} {'bytes':>15}"
-    for flow in found:
-        packets = f"{flow.packets_fwd}/{flow.packets_rev}"
-        octets = f"{flow.bytes_fwd}/{flow.bytes_rev}"
-        yield (f"{flow.protocol!s:<6} {_end(flow.src, flow.sport):<22} "
-               f"{_end(flow.dst, flow.dport):<22} {packets:>11} {octets:>15}")
+class _Lines:
+    """Prints one line a flow, below a heading."""
+
+    def __init__(self, *, long: bool) -> None:
+        self._long = long
+        self._headed = False
+
+    def _heading(self) -> None:
+        more = f" {'state':<6} {'history':<12} {'rtt ms':>8} {'again':>7}" if self._long else ""
+        sys.stdout.write(f"{'proto':<6} {'from':<22} {'to':<22} {'packets':>11} {'bytes':>15}{more}"
+                         "  about\n")
+        self._headed = True
+
+    def __call__(self, found: Iterable[Flow]) -> None:
+        if not self._headed:
+            self._heading()
+        for flow in found:
+            packets = f"{flow.packets_fwd}/{flow.packets_rev}"
+            octets = f"{flow.bytes_fwd}/{flow.bytes_rev}"
+            about = " ".join(filter(None, (flow.application, flow.sni)))
+            line = (f"{flow.protocol!s:<6} {_end(flow.src, flow.sport):<22} "
+                    f"{_end(flow.dst, flow.dport):<22} {packets:>11} {octets:>15}"
+                    f"{_quality(flow) if self._long else ''}  {printable(about, 80)}")
+            sys.stdout.write(line.rstrip() + "\n")
+
+
+def _quality(flow: Flow) -> str:
+    rtt = "" if flow.rtt_ns is None else f"{flow.rtt_ns / 1e6:.3f}"
+    again = ("" if flow.retransmissions_fwd is None
+             else f"{flow.retransmissions_fwd}/{flow.retransmissions_rev}")
+    return f" {flow.state or '':<6} {flow.history or '':<12} {rtt:>8} {again:>7}"
 
 
 def _end(address: str, port: int) -> str:
