@@ -30,6 +30,7 @@ cd "$folder"
 openssl req -x509 -newkey rsa:2048 -nodes -keyout key -out cert -days 1 \
     -subj /CN=shop.example 2>/dev/null
 start tcpdump --immediate-mode -q -U -i lo -w capture.pcap
+mkdir folder
 start python3 -m http.server 8000 --bind ::
 start openssl s_server -quiet -www -accept 8443 -key key -cert cert -alpn http/1.1
 
@@ -91,7 +92,7 @@ fi
 
 sleep 1.5
 for host in 127.0.0.1 '[::1]'; do
-    for path in / /none /cert; do curl -sg -o page "http://$host:8000$path" || true; done
+    for path in / /none /cert /folder; do curl -sg -o page "http://$host:8000$path" || true; done
     curl -skg -o page --resolve "shop.example:8443:$host" https://shop.example:8443/ || true
     curl -skg --tls-max 1.2 -o page --resolve "shop.example:8443:$host" \
         https://shop.example:8443/ || true

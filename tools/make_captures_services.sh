@@ -5,7 +5,7 @@
 # OUT-sll.pcap, OUT-sll2.pcap: some of it as Linux cooked captures. OUT-raw.pcap: a tunnel's raw IP.
 # What is not installed is left out and told; Debian has all: dnsmasq isc-dhcp-client
 # bind9-dnsutils curl avahi-daemon ntpsec ntpsec-ntpdig vsftpd python3-aiosmtpd dovecot-pop3d
-# dovecot-imapd sip-tester caddy chromium libusrsctp-examples lldpd pppoe traceroute socat.
+# dovecot-imapd sip-tester caddy knot-dnsutils chromium libusrsctp-examples lldpd pppoe traceroute socat.
 # Usage (root): tools/make_captures_services.sh OUT.pcap
 set -eu
 out=$(realpath -m "${1:?usage: make_captures_services.sh OUT.pcap}")
@@ -34,12 +34,15 @@ client() { there timeout 6 "$@" >/dev/null 2>&1 || true; }
 ip link set lo up
 there ip link set lo up
 ip link add here type veth peer name there netns "$other"
-start tcpdump --immediate-mode -q -U -i here -w wire.pcap
-dumps=$!
 ip addr add 10.9.1.1/24 dev here
 ip addr add fd09::1/64 dev here nodad
 ip link set here up
+echo 0 | there tee /proc/sys/net/ipv6/conf/there/accept_dad >/dev/null # DHCPv6 at once
 there ip link set there up
+there ip addr add 10.9.1.2/24 dev there
+there ip addr add fd09::2/64 dev there nodad
+start tcpdump --immediate-mode -q -U -i here -w wire.pcap
+dumps=$!
 for kind in SLL SLL2; do
     there tcpdump --immediate-mode -q -U -i any -y LINUX_$kind -w $kind.pcap >/dev/null 2>&1 &
     dumps="$dumps $!"
@@ -57,6 +60,7 @@ if have dnsmasq; then
         --srv-host=_sip._udp.example,sip.example,5060 \
         --dhcp-range=10.9.1.100,10.9.1.110,1h --dhcp-range=fd09::100,fd09::1ff,64,1h --enable-ra \
         --domain=lab.example --dhcp-option=option:ntp-server,10.9.1.1 \
+        --dhcp-option=option6:domain-search,lab.example \
         --dhcp-option='option6:dns-server,[fd09::1]' --dhcp-boot=boot.img \
         --enable-tftp --tftp-root="$folder/tftp"
 fi
@@ -124,15 +128,14 @@ BOUND6) ip addr add "$new_ip6_address/64" dev "$interface" nodad ;;
 esac
 BOUND
     chmod 755 bound
+    printf '%s\n' 'send host-name "boat";' 'send vendor-class-identifier "sail";' >dhclient.conf
+    sleep 0.5
     for version in 4 6; do
-        sleep 1
         client dhclient -1 "-$version" -d -sf "$folder/bound" -lf "$folder/lease$version" \
-            -pf "$folder/dhclient$version.pid" -cf /dev/null there &
+            -pf "$folder/dhclient$version.pid" -cf "$folder/dhclient.conf" there &
     done
 fi
-sleep 3.5
-there ip addr add 10.9.1.2/24 dev there
-there ip addr add fd09::2/64 dev there nodad
+sleep 3
 
 if have dig; then
     for kind in A AAAA MX ANY; do client dig +tries=1 +time=1 @10.9.1.1 www.example $kind; done
@@ -151,7 +154,10 @@ if [ $smtp = yes ]; then
         --mail-from me@a.example --mail-rcpt you@b.example -T -
 fi
 client sipp -sn uac 10.9.1.1:5060 -i 10.9.1.2 -m 2 -r 10 -d 100 -nostdin
-if have chromium; then # the one QUIC client of Debian 12
+if have kdig; then # a hello in one packet
+    client kdig +retry=0 +timeout=1 +tls-sni=shop.example +quic @10.9.1.1 -p 443 x.example
+fi
+if have chromium; then # a hello in two
     client chromium --headless --no-sandbox --disable-gpu --user-data-dir="$folder/chromium" \
         --origin-to-force-quic-on=shop.example:443 --dump-dom \
         --host-resolver-rules="MAP shop.example 10.9.1.1, MAP * ~NOTFOUND" https://shop.example/

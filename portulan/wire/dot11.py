@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from portulan.wire.address import Mac
-from portulan.wire.header import BY_ETHERTYPE, Header
+from portulan.wire.header import Header
 from portulan.wire.inside import Inside, Told, Value, items_of, number_at, text_of
 from portulan.wire.layout import u8, u16
+from portulan.wire.llc import LLC
 
 _MANAGEMENT, _CONTROL, _DATA = 0, 1, 2
 _NAMES = {
@@ -20,7 +21,6 @@ _NAMES = {
 _FIXED_OCTETS = {0: 4, 1: 6, 4: 0, 5: 12, 8: 12}
 """What comes before the elements of a management frame, by subtype (section 9.3.3)."""
 _SSID = 0
-_SNAP = b"\xaa\xaa\x03\0\0\0"
 _TO_DS, _FROM_DS, _PROTECTED, _ORDER = 0x01, 0x02, 0x40, 0x80
 _ONE_ADDRESS = (12, 13)
 """Subtypes of control frames with no transmitter: cts, ack."""
@@ -86,10 +86,7 @@ class Dot11(Header, name="wlan", link=105):
         if at > end:
             return replace(so_far, at=end, defect="header cut short")
         clear = not self.flags & _PROTECTED and not subtype & 4
-        if clear and at + 8 <= end and octets.startswith(_SNAP, at):
-            inner = BY_ETHERTYPE.get(number_at(octets, at + 6, 2))
-            return replace(so_far, at=at + 8, kind=inner)
-        return replace(so_far, at=at)
+        return replace(so_far, at=at, kind=LLC if clear and at < end else None)
 
 
 def _elements(octets: bytes, at: int, end: int, told: dict[str, Value]) -> None:

@@ -22,7 +22,7 @@ class LLDP(Header, ethertype=0x88CC):
     system_name = Told("name of the neighbour")
     system_description = Told("hardware and software of the neighbour")
     capabilities = Told("bits: 4 bridge, 16 router, 128 station, ...; those enabled", int)
-    management = Told("address of the neighbour")
+    management = Told("address of the neighbour, the first it tells")
 
     def inside(self, octets: bytes, at: int, end: int) -> Inside:
         """Tell what the neighbour says."""
@@ -57,7 +57,7 @@ def _tell(told: dict[str, Value], kind: int, data: bytes) -> None:
     elif kind == 7:
         told["capabilities"] = number_at(data, 2, 2)
     elif kind == 8 and len(data) >= 2 and data[0] >= 1:
-        told["management"] = _address(data[1], data[2 : 1 + data[0]])
+        told.setdefault("management", _address(data[1], data[2 : 1 + data[0]]))
 
 
 def _identifier(kind: int, data: bytes) -> str:

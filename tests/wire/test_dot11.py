@@ -26,7 +26,7 @@ def test_beacon_names_its_network():
     data(), data("8801", b"\0\0"), data("8881", bytes(6)), data("0803", bytes(6)),
 ], ids=["plain", "qos", "qos-ht", "four-addresses"])
 def test_data_in_clear_is_looked_into(frame):
-    assert dissect(frame, 105).protocols == "wlan:ip:udp"
+    assert dissect(frame, 105).protocols == "wlan:llc:snap:ip:udp"
 
 
 def test_protected_data_is_payload():
