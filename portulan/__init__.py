@@ -15,13 +15,14 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from .api import capture, merge, open_chart, read, scan, scan_events
+    from .api.identifying import identify
     from .api.sending import replay, send, send_recv
     from .api.streams import dial, listen, relay
     from .store.chart import Chart
 
 __all__ = [
-    "Chart", "__version__", "capture", "dial", "listen", "merge", "open_chart", "read", "relay",
-    "replay", "scan", "scan_events", "send", "send_recv",
+    "Chart", "__version__", "capture", "dial", "identify", "listen", "merge", "open_chart", "read",
+    "relay", "replay", "scan", "scan_events", "send", "send_recv",
 ]
 _STREAMS = ("dial", "listen", "relay")
 _SENDING = ("replay", "send", "send_recv")
@@ -52,6 +53,10 @@ def __getattr__(name: str) -> object:
 
             sender: object = getattr(sending, name)
             return sender
+        if name == "identify":
+            from .api import identifying
+
+            return identifying.identify
         if name in _STREAMS:
             from .api import streams
 

@@ -1,4 +1,4 @@
-"""`portulan identify`: judge saved replies, one JSON object a line in, one out."""
+"""`portulan identify`: judge saved replies, one JSON object a line in, one out; or a chart's."""
 
 from __future__ import annotations
 
@@ -31,16 +31,23 @@ class Saved(msgspec.Struct):
     port: int | None = None
 
 
-@click.command("identify")
+@click.command("identify", context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("chart", required=False, metavar="[CHART]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a reply.")
 @click.option("--recog", type=click.Path(path_type=Path), metavar="DIR",
               help="Also use the rules of Recog's XML files in DIR, behind our own.")
-def identify(*, as_json: bool, recog: Path | None) -> None:
+def identify(*, chart: str | None, as_json: bool, recog: Path | None) -> None:
     """Tell what services sent the replies on stdin: JSON Lines with id, transport, reply_b64.
 
     Answers come in order, one line each. A line that is none is told on stderr by its number;
     the exit code is then 3.
+
+    With CHART (an id, a part of it, a folder, or `last`) the replies that it keeps are judged
+    again, with the rules of today; the chart stays as it is.
     """
+    if chart is not None:
+        _judge_chart(chart, _book(recog), as_json=as_json)
+        return
     bad, book = 0, _book(recog)
     source, number = sys.stdin.buffer, 0
     while line := source.readline(LINE_BYTES_MAX):
@@ -58,6 +65,30 @@ def identify(*, as_json: bool, recog: Path | None) -> None:
     if bad:
         sys.stdout.flush()
         raise SystemExit(EXIT_PARTIAL)
+
+
+def _judge_chart(which: str, book: Book | None, *, as_json: bool) -> None:
+    """Print a chart's services as today's rules name them, and what changed."""
+    from portulan.api import open_chart
+    from portulan.cli.banner import line
+    from portulan.drive.identifying_events import judge_again
+    from portulan.record import encode_lines
+
+    changed = bare = 0
+    chart = open_chart(which)
+    for old in chart.services:
+        new = judge_again(old, book)
+        bare += not old.heard
+        changed += new != old
+        if as_json:
+            sys.stdout.write(encode_lines([new]).decode())
+        else:
+            was = "" if new == old else f"  (was {line(old).partition('  ')[2]})"
+            click.echo(line(new) + was)
+    sys.stdout.flush()
+    kept = f", {bare} without their replies" if bare else ""
+    click.echo(f"portulan: {len(chart.services)} services, {changed} judged otherwise{kept}",
+               err=True)
 
 
 def _book(recog: Path | None) -> Book | None:

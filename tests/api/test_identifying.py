@@ -5,7 +5,6 @@ import pytest
 import portulan.api.identifying as api
 from portulan.errors import UsageError
 from portulan.record import Port, Service
-
 from tests.drive import talkers
 
 

@@ -8,7 +8,6 @@ from click.testing import CliRunner
 
 from portulan.cli.banner import banner, line
 from portulan.record import Port, Service
-
 from tests.drive import talkers
 
 

@@ -32,3 +32,33 @@ def test_terminal_escape_comes_out_harmless():
     done = CliRunner().invoke(
         identify, [], input=line(b"HTTP/1.1 200 OK\r\nServer: a\x1b[2J/1\r\n\r\n"))
     assert "\x1b" not in done.stdout
+
+
+def test_replies_of_a_chart_are_judged_by_the_rules_of_today(tmp_path, monkeypatch):
+    import portulan
+    from portulan.api.keeper import Keeper
+    from portulan.drive.request import Request
+    from portulan.drive.step import Step
+    from portulan.record import End, Heard, Run, Service
+    from portulan.store.charts import Charts
+
+    monkeypatch.setenv("PORTULAN_HOME", str(tmp_path))
+    keeper = Keeper.create(Request(targets=[("10.0.0.1", "target")]), Charts())
+    said = [Heard(data=b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n")]
+    events = [
+        Run(schema=1, id="x", version=portulan.__version__, argv=[], started="", seed=0,
+            targets=[], probes=0, method="syn", why=""),
+        Service(addr="10.0.0.1", port=22, protocol="tcp", name="ssh", product="Old", heard=said),
+        Service(addr="10.0.0.1", port=23, protocol="tcp", name="telnet"),
+        End(reason="done", hosts_up=1, open=2, sent=2, received=2, drops=0, elapsed_s=0.1),
+    ]
+    keeper.keep(Step(events))
+    keeper.finish(events)
+    keeper.close()
+    done = CliRunner().invoke(identify, ["last"])
+    first, second = done.stdout.splitlines()
+    assert first == "10.0.0.1:22/tcp  ssh OpenSSH 9.2p1  (was ssh Old)"
+    assert second == "10.0.0.1:23/tcp  telnet"
+    assert "2 services, 1 judged otherwise, 1 without their replies" in done.stderr
+    done = CliRunner().invoke(identify, ["last", "--json"])
+    assert json.loads(done.stdout.splitlines()[0])["product"] == "OpenSSH"

@@ -57,7 +57,8 @@ def test_versions_go_with_a_method_and_are_none(kind, method):
 
 @pytest.mark.parametrize(("words", "complaint"), [
     ({"kind": ("nV",)}, "no port is asked"), ({"kind": ("OV",)}, "no port is asked"),
-    ({"host_timeout": "15"}, "only -sV"), ({"kind": ("V",), "host_timeout": "soon"}, "no such time"),
+    ({"host_timeout": "15"}, "only -sV"),
+    ({"kind": ("V",), "host_timeout": "soon"}, "no such time"),
     ({"kind": ("V",), "host_timeout": "0"}, "no such time"),
 ])
 def test_versions_without_ports_and_odd_times_are_refused(words, complaint):

@@ -8,6 +8,8 @@ from msgspec.structs import replace
 from portulan.record import (
     AnyEvent,
     End,
+    Heard,
+    Hop,
     Host,
     Missed,
     Note,
@@ -29,6 +31,14 @@ END = End(
     reason="done", hosts_up=3, open=4, sent=8123, received=3012, drops=0, elapsed_s=0.871,
     missed=Missed(estimate=0.1, low=0, high=1.2),
 )
+
+
+PATH = [
+    Hop(target="10.0.0.2", ttl=1, addr="192.0.2.1", state="expired", rtt_us=250),
+    Hop(target="10.0.0.2", ttl=2, addr="", state="silent", loss=1.0),
+    Hop(target="10.0.0.2", ttl=3, addr="192.0.2.3", state="expired", name="a<b"),
+    Hop(target="10.0.0.2", ttl=4, addr="10.0.0.2", state="reached", rtt_us=900),
+]
 
 
 def opened(addr: str, port: int, *frames: int, ttl: int = 64, rtt_us: int = 421) -> Port:
@@ -104,6 +114,8 @@ def hostile(text: str) -> list[AnyEvent]:
         Service(
             addr=addr, port=80, protocol="tcp", name=text, vendor=text, product=text,
             version=text, info=text, cpe=text, rule=text, banner=text, confidence=0.5,
+            os=text, device=text,
+            heard=[Heard(probe=text, data=text.encode("utf-8", "surrogatepass"))],
         ),
         Os(addr=addr, family=text, vendor=text, product=text, generation=text, evidence=[text]),
         Note(addr=addr, text=text, level="warning"),
