@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Final, TypeAlias
@@ -43,13 +43,15 @@ class TraceOptions:
 
 
 def trace(
-    hosts: Sequence[str], options: TraceOptions, watch: Watch | None = None
+    hosts: Sequence[str], options: TraceOptions, watch: Watch | None = None, *,
+    ports: Mapping[str, int] | None = None, stopped: Callable[[], bool] = lambda: False,
 ) -> Iterator[list[Hop]]:
     """Trace addresses; yield each path when it is known, its hops in order.
 
-    `watch` is called ten times a second with what is known of the paths under way. A host without
-    a route has one hop, unreachable. Raises `PrivilegeError` where the kernel gives no ICMP
-    sockets.
+    `watch` is called ten times a second with what is known of the paths under way; `ports` are
+    those to ask where not the options' own; paths are given up once `stopped` says so. A host
+    without a route has one hop, unreachable. Raises `PrivilegeError` where the kernel gives no
+    ICMP sockets.
     """
     for at in range(0, len(hosts), HOSTS_MAX):
         part = hosts[at : at + HOSTS_MAX]
@@ -57,7 +59,7 @@ def trace(
         yield from (
             [Hop(target=host, ttl=1, addr="", state="unreachable", mark="!N")] for host in lost)
         if ways := [host for host in part if host not in lost]:
-            yield from _Round(ways, options, watch).paths()
+            yield from _Round(ways, options, watch).paths(ports or {}, stopped)
 
 
 def _has_route(host: str, options: TraceOptions) -> bool:
@@ -94,12 +96,14 @@ class _Round:
         self._sent: dict[Ask, int] = {}
         self._next = Clock.now()
 
-    def paths(self) -> Iterator[list[Hop]]:
+    def paths(
+        self, ports: Mapping[str, int], stopped: Callable[[], bool]
+    ) -> Iterator[list[Hop]]:
         sockets = _sockets(self._options)
         try:
             for host, addr in enumerate(self._hosts):
-                sockets.open(host, addr)
-            while not self._tracer.done:
+                sockets.open(host, addr, port=ports.get(addr, 0))
+            while not self._tracer.done and not stopped():
                 self._send(sockets)
                 wait = min(NAP_NS, max(0, self._tracer.deadline(Clock.now()) - Clock.now()))
                 self._hear(sockets, min(wait, max(0, self._next - Clock.now())) or wait)

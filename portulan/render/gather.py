@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from portulan.record import (
     AnyEvent,
     End,
+    Hop,
     Host,
     HostState,
     Note,
@@ -45,6 +46,7 @@ class Finding:
     services: dict[tuple[str, int], Service] = field(default_factory=dict)
     systems: list[Os] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
+    path: dict[int, Hop] = field(default_factory=dict)
 
     def amend(self, host: Host) -> None:
         """Take the state of a `host` event and each optional field that it fills."""
@@ -149,17 +151,18 @@ def gather(events: Iterable[AnyEvent]) -> Findings:
             run, end = event, None
         elif isinstance(event, End):
             end = event
-        elif isinstance(event, Host | Port | Service | Os | Note):
+        elif isinstance(event, Host | Port | Service | Os | Note | Hop):
             _place(event, found)
     if run is not None and run.started != started:
         run = replace(run, started=started)
     return Findings(run, sorted(found.values(), key=lambda host: address_key(host.addr)), end)
 
 
-def _place(event: Host | Port | Service | Os | Note, found: dict[str, Finding]) -> None:
-    host = found.get(event.addr)
+def _place(event: Host | Port | Service | Os | Note | Hop, found: dict[str, Finding]) -> None:
+    addr = event.target if isinstance(event, Hop) else event.addr
+    host = found.get(addr)
     if host is None:
-        host = found[event.addr] = Finding(event.addr)
+        host = found[addr] = Finding(addr)
     match event:
         case Host():
             host.amend(event)
@@ -171,6 +174,8 @@ def _place(event: Host | Port | Service | Os | Note, found: dict[str, Finding]) 
             host.systems.append(event)
         case Note():
             host.notes.append(event)
+        case Hop():
+            host.path[event.ttl] = event
 
 
 def address_key(addr: str) -> tuple[int, int, str]:

@@ -155,6 +155,9 @@ def _host(host: Finding, width: int) -> Iterator[Line]:
         yield _fit([("  not shown: ", "dim"), (_safe(wording.tally(collapsed)), "dim")], width)
     for system in wording.systems(host):
         yield _fit([("  system: ", "dim"), (_safe(system), "")], width)
+    if path := wording.path(host):
+        for line in _wrap("", f"way: {printable(path, 8 * FIELD_LIMIT)}", width + 8):
+            yield [("  ", ""), (line[1][0], "dim")]
     for note in host.notes:
         style = "warning" if note.level == "warning" else "dim"
         yield from ([("  ", ""), (text, style)] for text in _note(note.text, note.level, width))

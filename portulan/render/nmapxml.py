@@ -113,10 +113,27 @@ def _host(host: Finding, found: Findings) -> str:
         + _hostnames(host, found)
         + _ports(host, found.run.method if found.run else "")
         + _systems(host.systems)
-        + (f'<distance value="{host.hops}"/>\n' if host.hops else "")
+        + _distance(host)
+        + _trace(host)
         + _notes(host)
         + "</host>\n"
     )
+
+
+def _distance(host: Finding) -> str:
+    """Return nmap's distance, which counts the host itself, by the path if it is known."""
+    goal = [ttl for ttl, hop in host.path.items() if hop.state == "reached"]
+    value = goal[0] if goal else host.hops
+    return f'<distance value="{value}"/>\n' if value else ""
+
+
+def _trace(host: Finding) -> str:
+    hops = "".join(
+        f"<hop{_attrs(ttl=hop.ttl, ipaddr=hop.addr, rtt=f'{hop.rtt_us / 1000:.2f}')}"
+        + (_attrs(host=hop.name) if hop.name else "") + "/>\n"
+        for _, hop in sorted(host.path.items()) if hop.addr
+    )
+    return f"<trace>\n{hops}</trace>\n" if hops else ""
 
 
 def _times(found: Findings) -> str:
@@ -185,6 +202,7 @@ def _service(port: Port, service: Service | None) -> str:
         return f'<service name={_q(name)} method="table" conf="3"/>' if name else ""
     attrs = _attrs(
         product=service.product, version=service.version, extrainfo=service.info,
+        ostype=service.os, devicetype=service.device,
         tunnel="ssl" if service.tls else "", method="probed",
         conf=min(10, max(0, round(service.confidence * 10))),
     )

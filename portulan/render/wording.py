@@ -145,6 +145,14 @@ def facts(host: Finding) -> str:
     return ", ".join(filter(None, (host.reason, rtt(host.rtt_us), hops)))
 
 
+def path(host: Finding) -> str:
+    """Return the routers on the way: `10.0.0.1, *, 10.2.0.1`; empty if there are none."""
+    hops = [hop for _, hop in sorted(host.path.items()) if hop.state != "reached"]
+    while hops and not hops[-1].addr:
+        hops.pop()
+    return ", ".join(hop.addr or "*" for hop in hops)
+
+
 def best_rtt_us(host: Finding) -> int:
     """Return the host's round-trip time, else its fastest open port's; 0 if unknown."""
     times = (port.rtt_us for port in host.ports.values() if port.rtt_us)

@@ -57,8 +57,11 @@ class HopSockets:
         self._hosts: dict[int, int] = {}
         self._poll = select.poll()
 
-    def open(self, host: int, addr: str, scope: int = 0) -> None:
-        """Open the socket of a host; raises `PrivilegeError`, or `OSError` without a way."""
+    def open(self, host: int, addr: str, *, port: int = 0) -> None:
+        """Open the socket of a host; raises `PrivilegeError`, or `OSError` without a way.
+
+        `addr` may have a zone; `port` is asked instead of the one for all.
+        """
         family = 6 if ":" in addr else 4
         sock = self._socket(family)
         try:
@@ -67,12 +70,11 @@ class HopSockets:
             if self._interface:
                 sock.setsockopt(
                     socket.SOL_SOCKET, socket.SO_BINDTODEVICE, self._interface.encode())
-            port = self._port if self._manner == "udp" else 0
-            sock.connect((addr, port, 0, scope) if family == 6 else (addr, port))
+            sock.connect(socket_address(addr, (port or self._port) * (self._manner == "udp")))
         except BaseException:
             sock.close()
             raise
-        self._open[host] = sock, family, addr
+        self._open[host] = sock, family, addr.partition("%")[0]
         self._hosts[sock.fileno()] = host
         self._poll.register(sock, select.POLLIN)
 
@@ -155,6 +157,17 @@ class HopSockets:
         """Close all sockets."""
         for host in list(self._open):
             self.shut(host)
+
+
+def socket_address(addr: str, port: int) -> tuple[str, int] | tuple[str, int, int, int]:
+    """Return what `connect` takes; raises `OSError` for a zone that is not there.
+
+    Python drops a zone from an address of two parts.
+    """
+    text, _, zone = addr.partition("%")
+    if ":" not in text:
+        return text, port
+    return text, port, 0, socket.if_nametoindex(zone) if zone else 0
 
 
 def errors_of(

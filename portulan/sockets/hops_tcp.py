@@ -14,7 +14,7 @@ import struct
 from collections.abc import Iterator
 from typing import Final
 
-from portulan.sockets.hops import ERRORS, FAMILIES, TTL, Heard, errors_of
+from portulan.sockets.hops import ERRORS, FAMILIES, TTL, Heard, errors_of, socket_address
 
 #: Attempts under way; beyond, the oldest is given up. Most systems give 1,024 descriptors.
 PROBES_MAX: Final = 256
@@ -35,13 +35,16 @@ class TcpHops:
         self._probes: dict[int, tuple[socket.socket, int, int]] = {}
         self._poll = select.poll()
 
-    def open(self, host: int, addr: str, scope: int = 0) -> None:
-        """Make a host known; raises `OSError` without a way."""
+    def open(self, host: int, addr: str, *, port: int = 0) -> None:
+        """Make a host known; raises `OSError` without a way.
+
+        `addr` may have a zone; `port` is asked instead of the one for all.
+        """
         family = FAMILIES[6 if ":" in addr else 4]
         with socket.socket(family, socket.SOCK_DGRAM) as sock:  # sends nothing
             self._bind(sock)
-            sock.connect((addr, self._port, 0, scope)[: 4 if ":" in addr else 2])
-        self._hosts[host] = addr, scope
+            sock.connect(socket_address(addr, port or self._port))
+        self._hosts[host] = addr, port or self._port
 
     def _bind(self, sock: socket.socket) -> None:
         if self._interface:
@@ -49,7 +52,7 @@ class TcpHops:
 
     def send(self, host: int, ttl: int, tag: int) -> bool:
         """Begin an attempt that lives for `ttl` hops; return whether the kernel took it."""
-        addr, scope = self._hosts[host]
+        addr, port = self._hosts[host]
         family = 6 if ":" in addr else 4
         if len(self._probes) >= PROBES_MAX:
             self._drop(next(iter(self._probes)))
@@ -64,7 +67,7 @@ class TcpHops:
             sock.setsockopt(*TTL[family], ttl)
             sock.setsockopt(socket.IPPROTO_TCP, _TCP_USER_TIMEOUT, _PATIENCE_MS)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-            code = sock.connect_ex((addr, self._port, 0, scope)[: 4 if family == 6 else 2])
+            code = sock.connect_ex(socket_address(addr, port))
         except OSError:
             sock.close()
             return False
@@ -79,7 +82,7 @@ class TcpHops:
         """Yield what came, waiting at most `wait_ns` for the first."""
         for number, _ in self._poll.poll(max(0, wait_ns) / 1e6):
             sock, host, tag = self._probes[number]
-            addr, _ = self._hosts[host]
+            addr = self._hosts[host][0].partition("%")[0]
             heard = self._heard(sock, host, addr)
             self._drop(number)
             if heard is not None:

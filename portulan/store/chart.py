@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from portulan.errors import printable
-from portulan.record import AnyEvent, Connection, End, Host, Note, Os, Port, Run, Service
+from portulan.record import AnyEvent, Connection, End, Hop, Host, Note, Os, Port, Run, Service
 
 from .charts import ChartFolder, Charts
 from .findings import Findings, TableName, address_key, port_key
@@ -114,6 +114,13 @@ class Chart:
         """What checks said, in order of time."""
         return list(self.findings.notes)
 
+    def paths(self) -> dict[str, list[Hop]]:
+        """Return the hops to each host that was traced, in order."""
+        paths: dict[str, list[Hop]] = {}
+        for (target, _), hop in sorted(self.findings.hops.items(), key=_hop_key):
+            paths.setdefault(target, []).append(hop)
+        return paths
+
     @property
     def connections(self) -> list[Connection]:
         """The connections of a listener, a relay or a proxy, in the order of their ends."""
@@ -189,6 +196,11 @@ class Chart:
             self._events, self._damage = read_events(self.folder.journal)
             self._findings = Findings.of(self._events)
             self._seen = size
+
+
+def _hop_key(item: tuple[tuple[str, int], Hop]) -> tuple[bytes, int]:
+    (target, ttl), _ = item
+    return address_key(target), ttl
 
 
 def _service_text(service: Service) -> str:

@@ -13,6 +13,7 @@ from portulan.record import (
     AnyEvent,
     Connection,
     End,
+    Hop,
     Host,
     Note,
     Os,
@@ -23,7 +24,7 @@ from portulan.record import (
 )
 
 PortKey: TypeAlias = tuple[str, int, Protocol]
-TableName: TypeAlias = Literal["hosts", "ports", "services", "systems", "notes"]
+TableName: TypeAlias = Literal["hosts", "ports", "services", "systems", "notes", "hops"]
 
 _E = TypeVar("_E", bound=AnyEvent)
 
@@ -45,6 +46,8 @@ class Findings:
     notes: list[Note]
     connections: list[Connection]
     """What a listener, a relay or a proxy kept, in the order of their ends."""
+    hops: dict[tuple[str, int], Hop]
+    """By target and distance."""
 
     @classmethod
     def of(cls, events: Iterable[AnyEvent]) -> Findings:
@@ -62,6 +65,7 @@ class Findings:
             systems={e.addr: e for e in _only(Os, every)},
             notes=_only(Note, every),
             connections=_only(Connection, every),
+            hops={(e.target, e.ttl): e for e in _only(Hop, every)},
         )
 
     def hosts_up(self) -> int:

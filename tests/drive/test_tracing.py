@@ -55,13 +55,27 @@ def test_watcher_sees_paths_grow(monkeypatch):
     assert seen[-1] == []  # nothing is under way any more
 
 
-def test_a_host_without_a_route_does_not_end_the_trace_of_others(monkeypatch):
-    whole = HopSockets.open
+def test_stopped_trace_ends_at_once_without_its_paths():
+    assert not list(trace(["127.0.0.1"], TraceOptions(queries=1), stopped=lambda: True))
 
-    def opened(self, host, addr, scope=0):
+
+def test_a_host_is_asked_at_its_own_port(monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        HopSockets, "open",
+        lambda self, host, addr, *, port=0: asked.append((addr, port)) or whole(self, host, addr))
+    list(trace(["127.0.0.1"], TraceOptions(queries=1), ports={"127.0.0.1": 22}))
+    assert asked[-1] == ("127.0.0.1", 22)
+
+
+whole = HopSockets.open
+
+
+def test_a_host_without_a_route_does_not_end_the_trace_of_others(monkeypatch):
+    def opened(self, host, addr, *, port=0):
         if addr == "198.51.100.7":
             raise OSError(errno.ENETUNREACH, "no route")
-        whole(self, host, addr, scope)
+        whole(self, host, addr, port=port)
 
     monkeypatch.setattr(HopSockets, "open", opened)
     paths = list(trace(["198.51.100.7", "127.0.0.1"], TraceOptions(queries=1)))

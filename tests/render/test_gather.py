@@ -6,7 +6,7 @@ from msgspec.structs import replace
 from portulan.record import Host, Port
 from portulan.render.gather import address_key, gather
 
-from .runs import END, KILLED, RUN, SMALL, opened
+from .runs import END, KILLED, PATH, RUN, SMALL, opened
 
 
 def test_host_named_twice_keeps_what_the_later_leaves_out():
@@ -72,3 +72,8 @@ def test_open_ports_rank_by_hosts_then_by_number():
     ranked = [("tcp", 22, 2), ("tcp", 80, 1), ("tcp", 443, 1)]
     assert gather(SMALL).top_open(10) == ranked
     assert gather(SMALL).top_open(2) == ranked[:2]
+
+
+def test_hops_belong_to_their_target_by_distance():
+    (host,) = gather([*PATH, *PATH[:1]]).hosts
+    assert (host.addr, list(host.path)) == ("10.0.0.2", [1, 2, 3, 4])

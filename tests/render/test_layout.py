@@ -8,7 +8,7 @@ from portulan.render.gather import gather
 from portulan.render.layout import cells, clip, layout
 from portulan.render.terminal import STYLES
 
-from .runs import KILLED, RUN, SMALL, hostile, opened, texts, wide
+from .runs import KILLED, PATH, RUN, SMALL, hostile, opened, texts, wide
 
 
 def lines(events, **options):
@@ -112,3 +112,9 @@ def test_long_note_is_wrapped():
     shown = [line for line in lines([note]) if "word" in line]
     assert len(shown) > 1
     assert max(map(len, shown)) <= 80
+
+
+def test_way_to_a_host_is_shown_below_its_ports():
+    up = Host(addr="10.0.0.2", state="up", reason="syn-ack")
+    shown = lines([up, opened("10.0.0.2", 80), *PATH])
+    assert "  way: 192.0.2.1, *, 192.0.2.3" in [line.rstrip() for line in shown]

@@ -17,7 +17,7 @@ from portulan.record import Host, Port
 from portulan.render.nmapxml import _cpe_uri, render
 
 from .golden import check
-from .runs import ATTACKS, KILLED, RUN, SMALL, hostile, opened, shown, texts
+from .runs import ATTACKS, KILLED, PATH, RUN, SMALL, hostile, opened, shown, texts
 
 DTD = Path("/usr/share/nmap/nmap.dtd")
 
@@ -167,3 +167,12 @@ def test_ndiff_sees_no_change_in_the_same_run_and_a_closed_port_in_another(tmp_p
     changed = subprocess.run(["ndiff", a, b], capture_output=True, text=True, check=False)
     assert changed.returncode == 1, changed.stderr
     assert re.search(r"^-22/tcp +open", changed.stdout, re.M)
+
+
+def test_path_is_a_trace_and_its_length_the_distance(dtd):
+    text = whole([*SMALL, *PATH])
+    valid(dtd, text)
+    trace = wellformed(text).find(".//trace")
+    assert [hop.get("ttl") for hop in trace] == ["1", "3", "4"]
+    assert (trace[0].get("rtt"), trace[1].get("host")) == ("0.25", "a<b")
+    assert '<distance value="4"/>' in text

@@ -7,7 +7,7 @@ from portulan.record import Os, Port, Service
 from portulan.render import wording
 from portulan.render.gather import gather
 
-from .runs import END, KILLED, RUN, SMALL
+from .runs import END, KILLED, PATH, RUN, SMALL
 
 PORT = Port(addr="::1", port=80, protocol="tcp", state="open", reason="syn-ack", frames=[3, 4])
 
@@ -100,3 +100,12 @@ def test_method_named_by_its_reason_is_not_said_twice():
 
 def test_many_targets_are_counted():
     assert wording.shorten_list(list("abcde"), 3) == "a, b, c and 2 more"
+
+
+def test_way_names_the_routers_and_ends_with_the_last_that_answered():
+    (host,) = gather(PATH).hosts
+    assert wording.path(host) == "192.0.2.1, *, 192.0.2.3"
+    (host,) = gather([*PATH[:2], replace(PATH[1], ttl=3)]).hosts
+    assert wording.path(host) == "192.0.2.1"
+    (host,) = gather(PATH[3:]).hosts
+    assert wording.path(host) == ""

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from portulan.errors import UsageError
-from portulan.record import AnyEvent, Host, Port, Service
+from portulan.record import AnyEvent, Hop, Host, Port, Service
 from portulan.store.chart import HTML_ROWS, Chart
 from portulan.store.charts import Charts
 from portulan.store.journal import Journal
@@ -131,3 +131,16 @@ def test_damaged_chart_opens_and_says_so(tmp_path: Path) -> None:
     again = Chart.open(chart.folder.path)
     assert len(again) == 3
     assert [each.offset for each in again.damage] == [10]
+
+
+def test_paths_are_hops_by_target_in_order(tmp_path: Path) -> None:
+    hops = [Hop(target=f"10.0.0.{n}", ttl=ttl, addr="" if ttl == 1 else "10.0.0.254",
+                state="expired", others=["10.0.1.1"]) for n in (10, 9) for ttl in (2, 1)]
+    _, journal, chart = charted(tmp_path, *hops, end_event())
+    journal.close()
+    assert [(target, [hop.ttl for hop in path]) for target, path in chart.paths().items()] == [
+        ("10.0.0.9", [1, 2]), ("10.0.0.10", [1, 2])]
+    asked = chart.sql("select target, ttl, addr, others from hops")
+    assert asked is not None
+    assert asked.fetchall()[:2] == [
+        ("10.0.0.9", 1, "", ["10.0.1.1"]), ("10.0.0.9", 2, "10.0.0.254", ["10.0.1.1"])]
