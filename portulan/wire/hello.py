@@ -16,6 +16,8 @@ from portulan.wire.inside import Lazy, Value, items_of, number_at, text_of
 
 CLIENT_HELLO: Final = 1
 SERVER_HELLO: Final = 2
+MESSAGE_MAX_OCTETS = 1 << 17
+"""No honest message is longer (OpenSSL takes 100 KiB of certificates): this one is encrypted."""
 MESSAGES: Final = {
     1: "client hello", 2: "server hello", 4: "ticket", 8: "extensions", 11: "certificate",
     12: "server key", 14: "server done", 16: "client key", 20: "finished",
@@ -45,10 +47,13 @@ class Hello:
     ) -> Self:
         """Return what the message at byte `at` tells; any octets may be there."""
         self = cls(octets, at, len(octets) if end is None else end, transport)
-        if self.end - self.at >= 4 and octets[at] in MESSAGES:
+        if self.end - self.at < 4 or octets[at] not in MESSAGES:
+            return self
+        size = number_at(octets, at + 1, 3)
+        if size <= MESSAGE_MAX_OCTETS:
             self.told["handshake"] = octets[at]
             if octets[at] in (CLIENT_HELLO, SERVER_HELLO):
-                self._read(number_at(octets, at + 1, 3))
+                self._read(size)
         return self
 
     def told_with_fingerprints(self) -> Mapping[str, Value]:
@@ -63,6 +68,12 @@ class Hello:
             "ja3_hash": lambda: md5(ja3(told)),
             "ja4": lambda: ja4(told, transport=self.transport, first_alpn=self.first_alpn),
         })
+
+    @property
+    def message(self) -> int:
+        """The message's type, -1 if it is in no clear."""
+        found = self.told.get("handshake", -1)
+        return found if isinstance(found, int) else -1
 
     @property
     def agreed(self) -> str:

@@ -59,7 +59,7 @@ class TLS(Header, tcp=(443, 465, 636, 853, 993, 995, 8443), anywhere=True):
         if self.type == _HANDSHAKE and min(stop, end) - start >= 4:
             hello = Hello.read(octets, start, min(stop, end))
             told, defect = hello.told_with_fingerprints(), hello.defect
-            words = [MESSAGES.get(octets[start], "encrypted handshake"),
+            words = [MESSAGES.get(hello.message, "encrypted handshake"),
                      str(hello.told.get("sni", "")), hello.agreed]
             brief = " ".join(["TLS", *filter(None, words)])
         if stop > end:

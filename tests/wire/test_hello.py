@@ -31,3 +31,9 @@ def test_cut_hello_has_no_fingerprint(cut):
 def test_any_octets_are_read(octets):
     told = dict(Hello.read(bytes((1, 0, 0, len(octets))) + octets).told_with_fingerprints())
     assert told["handshake"] == 1
+
+
+def test_message_longer_than_any_is_encrypted():
+    sealed = Hello.read(bytes.fromhex("04 ffffff") + bytes(20))
+    assert (sealed.message, dict(sealed.told)) == (-1, {})
+    assert Hello.read(bytes.fromhex("04 000010") + bytes(16)).message == 4
