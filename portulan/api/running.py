@@ -47,6 +47,7 @@ class ScanOptions(TypedDict, total=False):
     scope: str
     confirmed: bool
     identify: bool
+    systems: bool
     traceroute: bool
     host_timeout_s: float
     contact: str

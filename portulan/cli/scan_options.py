@@ -91,6 +91,9 @@ class Options:
     ping: str | None = flag(
         "-P", type=click.Choice(["n"]), metavar="n", default=None, panel=HOW,
         help="-Pn: take every host for up, don't ask first.")
+    systems: bool = flag(
+        "-O", is_flag=True, default=False, panel=HOW,
+        help="Ask hosts that are up which system they run, by the habits of their TCP/IP.")
     traceroute: bool = flag(
         "--traceroute", is_flag=True, default=False, panel=HOW,
         help="Also trace the ways to the hosts that are up.")
@@ -156,6 +159,9 @@ class Options:
         if VERSIONS in self._letters and {"n", "O"} & {*self._letters}:
             raise UsageError("-sV names services behind ports, and no port is asked",
                              hint="leave out -sn or -sO")
+        if self.systems and {"n", "O"} & {*self._letters}:
+            raise UsageError("-O asks by way of ports, and no port is scanned",
+                             hint="leave out -sn or -sO")
         read_time(self.host_timeout, "--host-timeout")
         if self.resume:
             self._check_resume()
@@ -203,7 +209,8 @@ class Options:
             seed=api.new_seed() if self.seed is None else self.seed, shard=self.shard,
             every_state=self.every_state, scope=read_scope(self.scope),
             scope_where=self.scope, confirmed=self.yes, contact=self.contact,
-            identify=VERSIONS in self._letters, traceroute=self.traceroute,
+            identify=VERSIONS in self._letters, systems=self.systems,
+            traceroute=self.traceroute,
             host_timeout_s=read_time(self.host_timeout, "--host-timeout"),
             argv=["portulan", *sys.argv[1:]],
         )

@@ -12,10 +12,11 @@ from portulan.drive.connecting import ConnectSweep
 from portulan.drive.controls import Controls
 from portulan.drive.datagrams import DatagramSweep, datagram_kind
 from portulan.drive.discovery import Discovery
-from portulan.drive.findings import Evidence
+from portulan.drive.findings import Evidence, Findings
 from portulan.drive.packets import Report
-from portulan.drive.plan import Leg, Plan, controlled, of_protocol
+from portulan.drive.plan import Leg, Plan, controlled, of_protocol, systems_asked
 from portulan.drive.step import Memory, Step
+from portulan.drive.systems import Systems
 from portulan.record import SCHEMA, AnyEvent, End, EndReason, Host, Missed, Note, Run
 from portulan.scan.flags import FlagKind, manner_of
 from portulan.scan.kind import Kind
@@ -43,6 +44,7 @@ class Job:
     ) -> None:
         self._plan, self._run_id, self._version = plan, run_id, version
         self._memory = memory
+        self._found: list[Findings] = []
         self._conductor = Conductor(plan, evidence, memory)
         self._tally = self._conductor.tally
 
@@ -119,6 +121,8 @@ class Job:
                 return
             if space.size:
                 yield from self._scan(leg, space, SCAN if not number else f"{SCAN}-{leg.protocol}")
+        if systems_asked(plan) and not self.stopped:
+            yield from Systems(self._conductor, self._found).steps()
 
     def _known_hosts(self) -> dict[str, Host]:
         if self._memory is None:
@@ -147,6 +151,7 @@ class Job:
             space, kind, every_state=aim.request.every_state, proves=leg.raw)
         conductor.recall_hosts(findings)
         yield from conductor.run(Course(sweep, findings, make, phase))
+        self._found.append(findings)
         self._tally.missed = self._tally.missed or _missed(sweep)
         if controlled(self._plan, leg) and not self.stopped:
             make_kind = partial(self._kind, leg) if leg.raw else None

@@ -22,6 +22,7 @@ from portulan.errors import PrivilegeError, UsageError
 from portulan.link.rights import Rights, grant
 from portulan.scan.flags import MANNERS
 from portulan.scan.pace import TIMING
+from portulan.scan.stack import Test
 from portulan.target.classify import UNASKABLE, classify_ranges, kinds
 from portulan.target.hosts import Word
 from portulan.target.permutation import Shard
@@ -190,6 +191,9 @@ def make_plan(aim: Aim, ways: Ways, rights: Rights) -> Plan:
     if len(ways.unreached) > UNREACHED_SHOWN:
         notes.append(f"{len(ways.unreached) - UNREACHED_SHOWN} more ranges left out")
     legs, why = _legs(aim.request, ways, rights)
+    if aim.request.systems and not (rights.net_raw and rights.packet_sockets):
+        notes.append("systems are not asked for (-O): that takes packets made by hand, and "
+                     "CAP_NET_RAW is missing")
     plan = Plan(aim, legs, why, ways, rights, tuple(notes))
     if aim.request.recall and all(leg.method in UNMEASURED for leg in legs):
         raise UsageError(f"no estimate of what a {plan.method} scan misses", where="--recall",
@@ -214,6 +218,8 @@ def describe(plan: Plan, space: Space) -> dict[str, object]:
         "ways": [str(way) for way in plan.ways.reached[:20]],
         "controls": _controls(plan),
         "naming": _naming(plan),
+        "systems": _systems(plan),
+        "tracing": _tracing(plan),
         "notes": list(plan.notes),
     }
 
@@ -231,10 +237,29 @@ def _controls(plan: Plan) -> str:
             f"{PROVED_CONTROLS + PROVED_PORTS} connections with an empty line")
 
 
+def _tracing(plan: Plan) -> str:
+    if not plan.aim.request.traceroute:
+        return "none"
+    return ("hosts that are up get packets whose time to live ends on the way: SYNs to a port that "
+            "answered, else UDP")
+
+
 def _naming(plan: Plan) -> str:
     if not plan.aim.request.identify:
         return "none"
     return "open ports are connected to and asked, in their own protocols, what runs there"
+
+
+def systems_asked(plan: Plan) -> bool:
+    """Tell whether hosts' stacks are asked what they are: it takes packets made by hand."""
+    return plan.aim.request.systems and plan.rights.net_raw and plan.rights.packet_sockets
+
+
+def _systems(plan: Plan) -> str:
+    if not systems_asked(plan):
+        return "none"
+    return (f"{len(Test)} packets to each host that is up, at most: TCP to an open and a closed "
+            "port, two ICMP echoes, one UDP")
 
 
 def _check_numbers(request: Request) -> None:

@@ -58,6 +58,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The user confirmed more than `PUBLIC_MAX` public addresses."""
     identify: bool = False
     """Name the services behind open ports (`-sV`)."""
+    systems: bool = False
+    """Find out what systems hosts run (`-O`)."""
     traceroute: bool = False
     """Trace the ways to hosts that are up."""
     host_timeout_s: float = 0.0
