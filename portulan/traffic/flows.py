@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from portulan.traffic.fragments import Fragments
 from portulan.traffic.keys import KEY_WORDS, Index, Keys, Words, keys
+from portulan.traffic.lookup import Lookup, mixed
 from portulan.traffic.parcel import Parcel, Part
 from portulan.traffic.rows import Blank, Rows
 from portulan.wire.frames import Frames
@@ -36,16 +37,14 @@ ORDERS: Final = ("bytes", "packets", "duration")
 """What `top` can rank by."""
 ADDRESSES_KEPT: Final = 65_536
 """Addresses whose text is kept: few talk, each in many flows."""
+TOLD_AT_ONCE: Final = 8_192
+"""Flows that are Python objects at the same time."""
 TICK_NS: Final = 1_000_000_000
 """How often, in the capture's time, silent flows are looked for."""
 
 _FIN, _SYN, _RST, _ACK = 1, 2, 4, 16
 _GOES_ON, _ANEW = 1, 2
 """How a run of packets begins: with a flow that may be known, or with a new one."""
-_MIX: Final = np.array(
-    [0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB, 0xD6E8FEB86659FD93,
-     0xA0761D6478BD642F], np.uint64)
-"""Odd constants that spread keys; a collision costs time, never a wrong table."""
 _NAMES: Final = {int(IpProtocol.TCP): "tcp", int(IpProtocol.UDP): "udp"}
 
 
@@ -128,7 +127,7 @@ class FlowTable:
     def __init__(self, parts: Sequence[Part] = (), *, idle: Idle | None = None) -> None:
         self._parts = tuple(parts)
         self._idle = idle
-        self._row_of: dict[bytes, int] = {}
+        self._lookup = Lookup()
         self._rows = Rows(
             words=Blank(np.uint64, KEY_WORDS), swapped=Blank(np.bool_),
             sums=Blank(np.int64, 4), flags=Blank(np.uint8, 2),
@@ -186,8 +185,7 @@ class FlowTable:
     ) -> _Runs:
         """Return which packets in a row are one flow's; new flows get their rows."""
         first = found.words[order[starts]]
-        packed = np.ascontiguousarray(first).view(f"V{8 * KEY_WORDS}")[:, 0].tolist()
-        known = np.array([self._row_of.get(key, -1) for key in packed], np.int64)
+        known = self._lookup.find(first, self._rows["words"])
         opens, isn = _opens(found, frames, order, starts, isn=np.where(
             known >= 0, self._rows["isn"][known], -1))
         begins, ended = self._begins(
@@ -204,8 +202,8 @@ class FlowTable:
         table["swapped"][rows[new]] = found.swapped[heads]
         lasts = np.searchsorted(edges, [*starts[1:].tolist(), len(order)]) - 1
         table["ended"][rows[lasts]], table["isn"][rows[lasts]] = ended, isn
-        for group in np.flatnonzero(rows[lasts] != known).tolist():
-            self._row_of[packed[group]] = int(rows[lasts[group]])
+        moved = rows[lasts] != known
+        self._lookup.put(first[moved], rows[lasts[moved]], table["words"])
         left = known[(known >= 0) & (rows[lasts] != known)]
         return _Runs(edges, rows, np.union1d(left, np.delete(rows, lasts)))
 
@@ -298,9 +296,7 @@ class FlowTable:
         silent = now - self._rows["last"][rows] > self._limits(protocol)
         over = rows[silent]
         if len(over):
-            words = np.ascontiguousarray(self._rows["words"][over])
-            for key in words.view(f"V{8 * KEY_WORDS}")[:, 0].tolist():
-                del self._row_of[key]
+            self._lookup.remove(self._rows["words"][over], self._rows["words"])
             self._finish(over)
 
     def _finish(self, rows: Index) -> None:
@@ -317,7 +313,7 @@ class FlowTable:
         ended, self._ended = self._ended, []
         if final:
             ended += self.flows()
-            self._row_of.clear()
+            self._lookup.clear()
             self._free, self._used = [], 0
         return ended
 
@@ -368,13 +364,17 @@ class FlowTable:
     def flows(self, rows: Iterable[int] | None = None) -> Iterator[Flow]:
         """Yield flows, all in order of their first packet or the rows named."""
         chosen = self._live() if rows is None else np.array(list(rows), np.int64)
-        columns = self.columns(chosen)
+        for start in range(0, len(chosen), TOLD_AT_ONCE):
+            yield from self._flows(chosen[start : start + TOLD_AT_ONCE])
+
+    def _flows(self, rows: Index) -> Iterator[Flow]:
+        columns = self.columns(rows)
         names = [field.name for field in fields(Flow) if field.name in columns]
-        src, dst = self.addresses(chosen)
-        protocols = self.protocols(chosen)
-        values = {name: _plain(columns[name]) for name in names} | {"protocol": protocols}
-        for one, two, *rest in zip(src, dst, *values.values(), strict=True):
-            yield Flow(src=one, dst=two, **dict(zip(values, rest, strict=True)))
+        values = {name: _plain(columns[name]) for name in names}
+        values["protocol"] = self.protocols(rows)
+        values["src"], values["dst"] = self.addresses(rows)
+        for row in zip(*values.values(), strict=True):
+            yield Flow(**dict(zip(values, row, strict=True)))
 
     def addresses(self, rows: Index | None = None) -> tuple[list[str], list[str]]:
         """Return the flows' sources and destinations as text."""
@@ -445,10 +445,9 @@ def _plain(values: NDArray[Any]) -> list[Any]:
 
 def grouped(words: Words) -> tuple[Index, Index]:
     """Return an order that puts equal keys together, first come first, and where each begins."""
-    mixed = (words * _MIX).sum(axis=1, dtype=np.uint64)
-    mixed = (mixed ^ mixed >> np.uint64(29)) * _MIX[1]
-    order = np.argsort(mixed, kind="stable")
-    edge = mixed[order][1:] != mixed[order][:-1]
+    hashes = mixed(words)
+    order = np.argsort(hashes, kind="stable")
+    edge = hashes[order][1:] != hashes[order][:-1]
     sorted_words = words[order]
     differs = (sorted_words[1:] != sorted_words[:-1]).any(axis=1)
     if (differs & ~edge).any():  # two keys of one hash: sort by the keys themselves

@@ -62,9 +62,9 @@ class Sequence:
             data_ns=Blank(np.int64, 2), syn_ns=Blank(np.int64, fill=-1),
             syn_ack_ns=Blank(np.int64, fill=-1), syn_ack_rev=Blank(np.int8),
             rtt=Blank(np.int64, fill=-1), rtt_server=Blank(np.int64, fill=-1),
-            rtt_client=Blank(np.int64, fill=-1), retransmissions=Blank(np.int64, 2),
-            out_of_order=Blank(np.int64, 2), zero_windows=Blank(np.int64, 2),
-            rtt_sum=Blank(np.int64, 2), rtt_count=Blank(np.int64, 2))
+            rtt_client=Blank(np.int64, fill=-1), retransmissions=Blank(np.int32, 2),
+            out_of_order=Blank(np.int32, 2), zero_windows=Blank(np.int32, 2),
+            rtt_sum=Blank(np.int64, 2), rtt_count=Blank(np.int32, 2))
 
     def marks(self, parcel: Parcel) -> NDArray[np.uint8]:
         """Take packets in; return each one's marks."""
@@ -321,7 +321,7 @@ class _Look:
         rows["duplicates"][pair] = self.duplicates[newest]
         counts = {"retransmissions": again, "out_of_order": late, "zero_windows": empty}
         for name, where in counts.items():
-            rows[name][pair] += np.add.reduceat(where[self.order].astype(np.int64), self.starts)
+            rows[name][pair] += np.add.reduceat(where[self.order].astype(np.int32), self.starts)
 
 
 def _signed(distance: Index) -> Index:

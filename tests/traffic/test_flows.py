@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from portulan import wire
 from portulan.traffic import flows as module
+from portulan.traffic import lookup
 from portulan.traffic.flows import FlowTable, Idle, grouped
 
 from .connections import connections
@@ -49,7 +50,7 @@ def test_batches_cut_anywhere_give_the_same_table(cuts):
 
 
 def test_keys_of_one_hash_stay_apart(monkeypatch):
-    monkeypatch.setattr(module, "_MIX", np.zeros(5, np.uint64))
+    monkeypatch.setattr(lookup, "MIX", np.zeros(5, np.uint64))
     _, starts = grouped(np.array([[2] * 5, [1] * 5, [2] * 5], np.uint64))
     assert sorted(np.diff([*starts, 3]).tolist()) == [1, 2]
     assert listed(table_of(PACKETS[:500])) == reference_flows(PACKETS[:500])
