@@ -1,12 +1,20 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
+from portulan.api import open_chart
 from portulan.drive import tracing_job
+from portulan.drive.plan import describe
 from portulan.drive.tracing_job import Tracing
 from portulan.record import End, Hop, Host, Note
+from portulan.target.space import Space
+from tests.lab.fixtures import make_lab  # noqa: F401
 
 from .plans import events_of, job, listening, plan
+from .test_tracing import ROUTERS4, ROUTERS6
 
 
 @pytest.fixture
@@ -36,6 +44,24 @@ def test_hosts_that_are_up_get_their_paths_before_the_end(traced):
     assert [hop.ttl for hop in hops] == [1, 2, 3]
     assert [event.hops for event in events if isinstance(event, Host)][-1] == 2
     assert isinstance(events[-1], End)
+
+
+def test_plan_names_the_trace():
+    assert describe(plan("127.0.0.1"), Space([]))["tracing"] == "none"
+    said = describe(plan("127.0.0.1", traceroute=True), Space([]))["tracing"]
+    assert "time to live" in said
+
+
+@pytest.mark.live
+def test_scan_of_a_host_behind_twelve_routers_keeps_them(make_lab, tmp_path):  # noqa: F811
+    lab = make_lab("twelve")
+    words = ["scan", "-p", "22", "--traceroute", "--json", "10.83.100.2", "fd83:100::2"]
+    done = lab.run([sys.executable, "-m", "portulan", *words], stdout=subprocess.PIPE, text=True)
+    assert done.returncode == 0
+    chart = open_chart("last")
+    assert {target: [hop.addr for hop in hops] for target, hops in chart.paths().items()} == {
+        "10.83.100.2": [*ROUTERS4, "10.83.100.2"], "fd83:100::2": [*ROUTERS6, "fd83:100::2"]}
+    assert {host.hops for host in chart.hosts} == {12}
 
 
 def test_host_without_an_answering_port_is_asked_by_udp(traced):
