@@ -33,6 +33,9 @@ FAILED_MAX: Final = 2
 GONE_MAX: Final = 4
 """Connections refused by a port that took some before: the service has ended, or hides."""
 
+FLOODS_MAX: Final = 2
+"""Answers that fill all the room they have and say nothing, before a port is left alone."""
+
 Ending: TypeAlias = Literal[
     "eof", "reset", "refused", "timeout", "unreachable", "not-tls", "tls-alert"]
 """not-tls: what answered our hello was no TLS; tls-alert: it was, and refused us."""
@@ -130,7 +133,7 @@ class Dialogue:
         self._lanes: dict[int, Lane] = {}
         self._actions: list[Action] = []
         self._asked: list[str] = []
-        self._opened = self._failed = self._rtt_ns = 0
+        self._opened = self._failed = self._rtt_ns = self._floods = 0
         self._stood = False
         """Whether a connection ever came about; until then only a second is tried."""
         self._listened = transport == "udp"
@@ -200,6 +203,9 @@ class Dialogue:
         datagram = self._transport == "udp"
         if full or datagram or is_whole(self._reply(lane), self._known.book):
             self._conclude(lane, now, over=full)
+            self._floods += full
+            if self._floods >= FLOODS_MAX and not self._known.sure and not self.done:
+                self._finish()
         else:
             settle = self._manner.settle_ns + 2 * lane.rtt_ns
             lane.until_ns = min(now + settle, lane.first_ns + self._manner.whole_ns)
