@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from . import ber, ntlm
 from .facts import Facts
 from .text import decode
 
@@ -14,7 +15,7 @@ Reader = Callable[[bytes], "Facts | None"]
 def parse(data: bytes) -> Facts | None:
     """Return the protocol whose framing `data` fulfils, or None."""
     if len(data) == 1:
-        return Facts("postgresql", {}, 0.5) if data in (b"N", b"S") else None
+        return _ONE_OCTET.get(data)
     for start, name in _MAGIC:
         if data.startswith(start):
             return Facts(name, {}, 0.95)
@@ -69,6 +70,16 @@ def _ntp(data: bytes) -> Facts | None:
     return Facts("ntp", {}, 0.9) if fits else None
 
 
+def _ntp_control(data: bytes) -> Facts | None:
+    """Read an answer to mode 6, read variables (RFC 9327 section 2)."""
+    if len(data) < 16 or data[0] & 7 != 6 or not data[1] & 0x80 or data[1] & 0x1F > 12:
+        return None
+    size = _u16(data, 10)
+    if not 0 < size <= len(data) - 12:
+        return None
+    return Facts("ntp", {"ntp.variables": decode(data[12 : 12 + size])}, 0.95)
+
+
 def _tls(data: bytes) -> Facts | None:
     if len(data) < 7 or data[0] not in (0x15, 0x16) or data[1] != 3 or data[2] > 4:
         return None
@@ -87,27 +98,23 @@ def _zabbix(data: bytes) -> Facts | None:
 
 
 def _postgres(data: bytes) -> Facts | None:
+    """Read an error; PostgreSQL itself names the C file that made it, its poolers do not."""
     fits = data[:1] == b"E" and 8 < int.from_bytes(data[1:5], "big") < 4096 and data[5:6] == b"S"
-    return Facts("postgresql", {}, 0.95) if fits and b"\0C" in data[:256] else None
-
-
-def _ldap(data: bytes) -> Facts | None:
-    framed = data[:1] == b"0" and data[2:4] == b"\x02\x01"
-    fits = framed and data[5:6] in (b"\x61", b"\x64", b"\x65")
-    return Facts("ldap", {}, 0.95) if fits else None
-
-
-def _snmp(data: bytes) -> Facts | None:
-    fits = data[:1] == b"0" and (b"\x02\x01\x00\x04" in data[:8] or b"\x02\x01\x01\x04" in data[:8])
-    told = b"\xa2" in data[:64] or b"\xa8" in data[:64]
-    return Facts("snmp", {}, 0.9) if fits and told else None
-
-
-def _smb(data: bytes) -> Facts | None:
-    return Facts("smb", {}, 0.98) if data[4:8] in (b"\xffSMB", b"\xfeSMB") else None
+    if not fits or b"\0C" not in data[:256]:
+        return None
+    told = {"M": "", "F": "", "R": ""}
+    for part in data[5:4096].split(b"\0"):
+        kind = part[:1].decode("latin-1")
+        if kind in told:
+            told[kind] = decode(part[1:])
+    source = f"{told['F']} {told['R']} {told['M']}".strip()
+    return Facts("postgresql", {"postgresql.error": source} if source else {}, 0.95)
 
 
 def _rdp(data: bytes) -> Facts | None:
+    """Read an X.224 answer; xrdp ends a session it was not asked for in its own words."""
+    if data == _XRDP_ENDS:
+        return Facts("rdp", {"rdp.product": "xrdp"}, 0.85)
     fits = len(data) >= 9 and data[:2] == b"\x03\0" and _u16(data, 2) == len(data)
     return Facts("rdp", {}, 0.9) if fits and (data[5] == 0xD0 or data[4:6] == b"\x02\xf0") else None
 
@@ -123,6 +130,12 @@ def _socks(data: bytes) -> Facts | None:
 
 
 _SOCKS: Final = {b"\x05\x00", b"\x05\x02", b"\x05\xff"}
+_XRDP_ENDS: Final = bytes.fromhex("0300000902f0802180")
+_ONE_OCTET: Final = {
+    b"N": Facts("postgresql", {}, 0.5), b"S": Facts("postgresql", {}, 0.5),
+    # iperf3 takes 37 octets for a cookie and asks for the test's parameters (9), or is busy (-1).
+    b"\t": Facts("iperf3", {"iperf3.product": "iperf3"}, 0.75),
+}
 _MAGIC: Final = (
     (b"AMQP\0\0", "amqp"), (b"\x20\x02\x00", "mqtt"), (b"\x20\x03\x00", "mqtt"),
     (b"\x20\x02\x01", "mqtt"), (b"\x13BitTorrent protocol", "bittorrent"),
@@ -130,6 +143,6 @@ _MAGIC: Final = (
     (b"NBDMAGIC", "nbd"), (b"ACK\x01", "opcua"), (b"ERRF", "opcua"), (b"\x4e\x00\x0e\x00", "jrmp"),
 )
 _READERS: Final[tuple[Reader, ...]] = (
-    _zabbix, _smb, _rdp, _postgres, _ldap, _snmp, _tls, _openvpn, _radius, _dns, _mysql,
-    _ntp, _socks,
+    _zabbix, ntlm.smb, _rdp, _postgres, ber.snmp, ber.ldap, _tls, _openvpn, _radius, _dns, _mysql,
+    _ntp, _ntp_control, _socks,
 )

@@ -80,6 +80,27 @@ def _chargen(data: bytes) -> Facts | None:
     return Facts("chargen", {}, 0.9) if data[1:20] == bytes(range(34, 53)) else None
 
 
+def _ok(data: bytes) -> Facts | None:
+    """Read Gearman's version, or beanstalkd's statistics."""
+    found = re.match(rb"OK ([0-9]{1,3}\.[0-9.]{1,20})\r?\n", data)
+    return Facts("gearman", {"gearman.version": decode(found[1])}) if found else _stats(data)
+
+
+def _munin(data: bytes) -> Facts | None:
+    found = re.match(rb"munins node on \S{1,255} version: ([0-9][0-9A-Za-z.]{0,30})", data)
+    return Facts("munin", {"munin.version": decode(found[1])}, 0.98) if found else None
+
+
+def _json(name: str, field: str, key: bytes) -> Callable[[bytes], Facts | None]:
+    """Return a reader that takes one text out of a JSON object on the first line."""
+    wanted = re.compile(rb'"' + key + rb'" ?: ?"([^"\\\n]{1,60})"')
+
+    def read(data: bytes) -> Facts | None:
+        found = wanted.search(data[:4096])
+        return Facts(name, {field: decode(found[1])} if found else {}, 0.95)
+    return read
+
+
 def _irc(data: bytes) -> Facts | None:
     text = decode(data[:8192])
     if re.match(r":?\S+ (?:NOTICE|\d{3}|ERROR) ", text):
@@ -99,12 +120,14 @@ _STARTS: Final[tuple[tuple[bytes, Callable[[bytes], Facts | None]], ...]] = (
     (b"VERSION ", _line("memcached", "memcached.version", 8)),
     (b"# munin node at ", _line("munin", "munin.greeting")),
     (b"OK MPD ", _line("mpd", "mpd.protocol", 7)),
-    (b"Zookeeper version: ", _line("zookeeper", "zookeeper.version", 19)), (b"OK ", _stats),
-    (b"INFO {", _line("nats", "nats.info")), (b" !\"#$%", _chargen), (b"!\"#$%", _chargen),
+    (b"Zookeeper version: ", _line("zookeeper", "zookeeper.version", 19)), (b"OK ", _ok),
+    (b"munins node on ", _munin), (b"ClamAV ", _line("clamd", "clamd.version", 7)),
+    (b"INFO {", _json("nats", "nats.version", b"version")),
+    (b" !\"#$%", _chargen), (b"!\"#$%", _chargen),
     (b"<stream:stream", _line("xmpp", "xmpp.stream")),
     (b"<?xml version='1.0'?><stream:", _line("xmpp", "xmpp.stream")),
     (b"ERROR :", _irc), (b":", _irc), (b"NOTICE ", _irc),
-    (b'{"class":"VERSION"', _line("gpsd", "gpsd.version")),
+    (b'{"class":"VERSION"', _json("gpsd", "gpsd.version", b"release")),
     (b"CONNECTED\n", _line("stomp", "stomp.reply")),
     (b"-ERR unknown", _line("redis", "redis.reply")),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Final
 
@@ -15,23 +16,38 @@ LOOKED_AT_MAX: Final = 64 << 10
 """Bytes of a reply that are looked at; what tells a product stands long before."""
 GRAMMAR_STRENGTH: Final = 0.6
 """How much a name without a rule of its own is believed."""
-_PRODUCTS: Final = (
-    "ssh.software", "ssh.banner", "ftp.greeting", "smtp.greeting", "pop3.greeting",
-    "imap.greeting", "nntp.greeting", "mysql.version", "http.www_authenticate", "http.cookie",
-    "http.title", "http.server", "http.powered_by", "sip.server", "sip.user_agent", "rtsp.server",
-    "ssdp.server", "stun.software", "telnet.text", "irc.text", "dns.version", "dict.greeting",
+_FIRST: Final = (
+    "ssh.software", "ssh.banner", "http.build", "http.own", "http.www_authenticate", "http.cookie",
+    "http.body", "http.title", "http.generator", "http.server", "http.powered_by", "http.reason",
+    "http.order",
 )
 """Fields that name a product, the likelier the sooner: an application's page says more than the
-server in front of it."""
-_VERSIONED: Final = {
-    "memcached.version": "Memcached", "zookeeper.version": "ZooKeeper",
-    "zabbix.version": "Zabbix Agent", "beanstalk.version": "beanstalkd",
-    "mongodb.version": "MongoDB", "redis.version": "Redis", "nrpe.version": "NRPE",
-    "asterisk-ami.version": "Asterisk Call Manager", "minecraft.version": "Minecraft",
-    "bitcoin.version": "Bitcoin Core", "oracle-tns.version": "Oracle Database",
-    "ms-sql-s.version": "SQL Server",
+server in front of it. Fields that are not listed come behind, in the order of their parser."""
+_SOLE: Final = {
+    "adb": ("Google", "Android Debug Bridge"), "asterisk-ami": ("Asterisk", "PBX"),
+    "beanstalk": ("beanstalkd", "beanstalkd"), "bitcoin": ("Bitcoin", "Bitcoin Core"),
+    "clamd": ("ClamAV", "ClamAV"), "clickhouse": ("ClickHouse", "ClickHouse"),
+    "distccd": ("distcc", "distcc"), "epmd": ("Ericsson", "Erlang Port Mapper"),
+    "firebird": ("Firebird", "Firebird"), "freeswitch-event": ("FreeSWITCH", "FreeSWITCH"),
+    "ganglia": ("Ganglia", "Ganglia"), "gearman": ("Gearman", "Gearman"),
+    "gpsd": ("gpsd", "gpsd"), "hddtemp": ("hddtemp", "hddtemp"), "iperf3": ("ESnet", "iperf3"),
+    "jetdirect": ("HP", "JetDirect"), "memcached": ("Memcached", "Memcached"),
+    "minecraft": ("Mojang", "Minecraft"), "mongodb": ("MongoDB", "MongoDB"),
+    "mpd": ("MPD", "Music Player Daemon"), "ms-sql-s": ("Microsoft", "SQL Server"),
+    "mumble": ("Mumble", "Murmur"), "munin": ("Munin", "Munin"), "nats": ("NATS", "NATS Server"),
+    "nrpe": ("Nagios", "NRPE"), "nut": ("Network UPS Tools", "NUT"),
+    "openvpn": ("OpenVPN", "OpenVPN"), "oracle-tns": ("Oracle", "Oracle Database"),
+    "perforce": ("Perforce", "Helix Core"), "redis": ("Redis", "Redis"),
+    "spice": ("Red Hat", "SPICE"), "svn": ("Apache", "Subversion"),
+    "teamspeak-query": ("TeamSpeak", "TeamSpeak"), "teamviewer": ("TeamViewer", "TeamViewer"),
+    "wireguard": ("WireGuard", "WireGuard"), "zabbix-agent": ("Zabbix", "Zabbix Agent"),
+    "zookeeper": ("Apache", "ZooKeeper"),
 }
-"""Fields whose protocol has one product and which hold its version."""
+"""Protocols that one product speaks: what is known of others that speak them stands in rules."""
+SOLE_STRENGTH: Final = 0.75
+"""How much a product is believed that only its protocol tells."""
+_NUMBER: Final = re.compile(r"[0-9]+(?:\.[0-9A-Za-z]+)*(?:-(?:alpha|beta|rc)[.-]?[0-9]*)?")
+"""A version at the start of a field that holds more, as ZooKeeper's with its revision and date."""
 
 
 def parse(reply: Reply) -> Facts | None:
@@ -64,24 +80,59 @@ _TEXTS: Final = ("vendor", "product", "version", "info", "os", "device", "cpe")
 
 
 def _told(facts: Facts, book: Book) -> tuple[str, dict[str, str]]:
-    """Return rule and texts of the first field that names a product, a rule before a grammar."""
-    for field in _PRODUCTS:
-        text = facts.fields.get(field)
-        for rule in book.matching(field, text) if text else ():
-            told = rule.read(text or "")
-            if told:
-                return rule.id, _with_os(told, facts) | {"strength": str(rule.strength)}
-    for field in _PRODUCTS:
-        told = grammar.told(field, facts.fields.get(field, ""))
+    """Return rule and texts of what names a product: a rule, a grammar, or the protocol itself."""
+    names: list[str] = [name for name in _FIRST if name in facts.fields]
+    names += [name for name in facts.fields if name not in _FIRST]
+    rule, told = _by_rules(facts, book, names)
+    if "product" in told:
+        return rule, _with_os(told, facts)
+    for name in names:
+        by_grammar = grammar.told(name, facts.fields[name])
+        if by_grammar:
+            texts = _with_os(by_grammar, facts) | {"strength": str(GRAMMAR_STRENGTH)}
+            return f"grammar:{name}", texts
+    if rule:
+        return rule, _with_os(told, facts)
+    return _by_protocol(facts)
+
+
+def _by_rules(facts: Facts, book: Book, names: list[str]) -> tuple[str, dict[str, str]]:
+    """Return the first rule that names a product, with the version another field tells of it."""
+    best, known = "", dict[str, str]()
+    for name in names:
+        text = facts.fields[name]
+        rule, told = _first(book, name, text)
+        if not told:
+            continue
+        if "product" in known:
+            if told.get("product") == known["product"] and "version" in told:
+                return best, known | told
+        elif "product" in told or not known:
+            best, known = rule, told
+            if "product" in told and "version" in told:
+                break
+    return best, known
+
+
+def _first(book: Book, field: str, text: str) -> tuple[str, dict[str, str]]:
+    for rule in book.matching(field, text) if text else ():
+        told = rule.read(text)
         if told:
-            return f"grammar:{field}", _with_os(told, facts) | {"strength": str(GRAMMAR_STRENGTH)}
+            return rule.id, told | {"strength": str(rule.strength)}
+    return "", {}
+
+
+def _by_protocol(facts: Facts) -> tuple[str, dict[str, str]]:
+    """Return the product that the protocol's own fields name, or that alone speaks it."""
+    version = _NUMBER.match(facts.fields.get(f"{facts.name}.version", ""))
+    told = {"version": version[0]} if version else {}
     if product := facts.fields.get(f"{facts.name}.product"):
-        version = facts.fields.get(f"{facts.name}.version", "")
-        return f"grammar:{facts.name}.product", {"product": product, "version": version}
-    for field, product in _VERSIONED.items():
-        if facts.fields.get(field):
-            version = facts.fields[field].split(",")[0].strip()
-            return f"grammar:{field}", {"product": product, "version": version}
+        return f"grammar:{facts.name}.product", {"product": product} | told
+    if facts.name in _SOLE:
+        vendor, product = _SOLE[facts.name]
+        told |= {"vendor": vendor, "product": product}
+        strength = facts.sure if version else min(facts.sure, SOLE_STRENGTH)
+        return f"protocol:{facts.name}", told | {"strength": str(strength)}
     return "", _with_os({}, facts)
 
 

@@ -14,7 +14,7 @@ from functools import cache, cached_property
 from importlib.resources import files
 from typing import Any
 
-FIELD_MAX = 4096
+FIELD_MAX = 8192
 """Characters of a field that rules look at: names stand near its start."""
 PATTERN_BYTES_MAX = 64 << 20
 """Memory RE2 may use for one field's set."""
