@@ -11,6 +11,8 @@ _VERSION: Final = r"v?(?P<version>[0-9][0-9A-Za-z.+~_-]{0,30})"
 _TOKEN: Final = re.compile(
     r"(?P<product>[A-Za-z][A-Za-z0-9.+_!-]{0,30}(?: [A-Za-z][A-Za-z0-9.+_!-]{0,20}){0,3})"
     r"(?:(?:[/ ]| [Vv]ersion |-)\(?" + _VERSION + r")?(?=[ ,;()/]|$)")
+_RUNTIME: Final = re.compile(r"(?:Python|PyPy|Perl|Ruby|CPython)/[0-9][0-9A-Za-z.]{0,20} (?=[A-Za-z])")
+"""A language in front of what is written in it."""
 _SSH: Final = re.compile(r"(?P<product>[A-Za-z][A-Za-z]{2,30}?)[_-]?" + _VERSION + r"$")
 _MYSQL: Final = re.compile(
     r"[0-9]+(?:\.[0-9]+){1,3}(?:sp[0-9]+|[a-z](?![a-z]))?(?:-[0-9]{1,2}(?=\+deb|-Maria))?")
@@ -65,7 +67,8 @@ def os_of(text: str) -> str:
 def _server(text: str) -> Told:
     # UPnP: system, UPnP's version, product (UDA 1.0 section 1.2.2); the last is asked for.
     upnp = re.search(r"\bUPnP/[0-9.]+,? ", text)
-    found = _TOKEN.match(text, upnp.end() if upnp else 0)
+    runtime = _RUNTIME.match(text)
+    found = _TOKEN.match(text, upnp.end() if upnp else runtime.end() if runtime else 0)
     if not found or found["product"].lower() in _NOT_NAMES:
         return {}
     # A phrase, a hyphenated maker, a name with no version: seldom what a product is called.

@@ -115,11 +115,17 @@ def _by_rules(facts: Facts, book: Book, names: list[str]) -> tuple[str, dict[str
 
 
 def _first(book: Book, field: str, text: str) -> tuple[str, dict[str, str]]:
+    """Return the first rule's texts; a later one of the same product may add the version."""
+    best, known = "", dict[str, str]()
     for rule in book.matching(field, text) if text else ():
         told = rule.read(text)
-        if told:
-            return rule.id, told | {"strength": str(rule.strength)}
-    return "", {}
+        if told and not known:
+            best, known = rule.id, told | {"strength": str(rule.strength)}
+        elif told and "version" in told and told.get("product") == known.get("product"):
+            return rule.id, known | told
+        if "version" in known:
+            break
+    return best, known
 
 
 def _by_protocol(facts: Facts) -> tuple[str, dict[str, str]]:
