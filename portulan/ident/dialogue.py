@@ -65,7 +65,7 @@ class Manner:
     """For an answer of a service that is known, and is asked for more."""
     settle_ns: int = 80 * MS
     """Silence after which an answer is taken for whole."""
-    inside_ns: int = 500 * MS
+    inside_ns: int = 300 * MS
     """For a handshake, where a plain answer may be a TLS server's complaint."""
     whole_ns: int = 2_000 * MS
     """For all of an answer after its first byte: a drip ends here."""

@@ -1,6 +1,6 @@
 """What probes say: builders, where hexadecimal alone would hide it.
 
-Every body only asks: no login, no write, no command that a service would carry out.
+Every body only asks: no login, no write, nothing that lasts.
 """
 
 from __future__ import annotations
@@ -230,6 +230,13 @@ def spice_link() -> bytes:
     """Return a link message for the main channel."""
     body = struct.pack("<IBBIII", 0, 1, 0, 0, 0, 18)
     return b"REDQ" + struct.pack("<III", 2, 2, len(body)) + body
+
+
+def distcc_compile() -> bytes:
+    """Return the compilation of an empty file: a distcc daemon answers nothing else."""
+    words = (b"cc", b"-c", b"portulan.c", b"-o", b"portulan.o")
+    arguments = b"".join(b"ARGV%08x%s" % (len(word), word) for word in words)
+    return b"DIST00000001ARGC%08x%sDOTI00000000" % (len(words), arguments)
 
 
 def radius_ask() -> bytes:

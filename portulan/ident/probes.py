@@ -107,6 +107,7 @@ TABLE: Final[tuple[Probe, ...]] = (
     _tcp("stun", _hex("000100002112a442") + b"portulanasks", (3478, 3479, 5349), "RFC 8489"),
     _tcp("stomp", b"CONNECT\naccept-version:1.2\nhost:localhost\n\n\0", (61613, 61614),
          "STOMP 1.2"),
+    _tcp("distcc", bodies.distcc_compile(), (3632,), "distcc protocol 1"),
     _tcp("help", b"HELP\r\n", (), "text protocols"),
     _tcp("bolt", _hex("6060b017") + _hex("00000404 00000004 00000003 00000002"), (7687,), "Bolt"),
     _tcp("epmd", _hex("00016e"), (4369,), "Erlang distribution protocol"),
