@@ -109,7 +109,9 @@ def _convert(
         click.echo(f"{written} packets written to {printable(out)}", err=True)
         lost = ", ".join(f"{count} {name}" for name, count in capture.lost.items() if count)
         if lost:
-            click.echo(f"pcap has no place for {lost}: name it .pcapng to keep them", err=True)
+            plain = out.endswith((".pcap", ".cap"))
+            why = ", for which pcap has no place: name it .pcapng to keep them" if plain else ""
+            click.echo(f"left out: {lost}{why}", err=True)
     elif parquet:
         from portulan.store.packets import write_packets
         from portulan.wire.columns import numbered

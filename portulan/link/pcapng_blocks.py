@@ -277,10 +277,11 @@ def _packed_address(address: str) -> Option:
 
 def parse_options(data: bytes, order: Order) -> list[Option]:
     """Return the options of a block; what does not hold together ends the list."""
-    return list(_fields(data, order, OPTIONS_MAX))
+    return list(fields_of(data, order, OPTIONS_MAX))
 
 
-def _fields(data: bytes, order: Order, limit: int) -> Iterator[Option]:
+def fields_of(data: bytes, order: Order, limit: int) -> Iterator[Option]:
+    """Yield at most `limit` records of type, length and value; type 0 ends them."""
     at, unpack = 0, struct.Struct(order + "HH").unpack_from
     for _ in range(limit):
         if at + 4 > len(data):
@@ -346,7 +347,7 @@ def parse_statistics(body: bytes, order: Order) -> Statistics:
 def parse_names(body: bytes, order: Order) -> dict[str, list[str]]:
     """Return the names of each address in a name resolution block."""
     names: dict[str, list[str]] = {}
-    for kind, value in _fields(body, order, NAMES_MAX):
+    for kind, value in fields_of(body, order, NAMES_MAX):
         size = {1: 4, 2: 16}.get(kind, 0)
         if size and len(value) >= size:
             family = socket.AF_INET if size == 4 else socket.AF_INET6

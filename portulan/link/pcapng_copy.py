@@ -81,7 +81,7 @@ class PcapngCopier(SinkWriter):
         if (at[1:] == at[:-1] + size[:-1]).all():
             self._sink.append(np.ascontiguousarray(buffer[at[0] : at[-1] + size[-1]]).data)
         else:
-            self._sink.append(_gathered(buffer, at, size).data)
+            self._sink.append(gathered(buffer, at, size).data)
         self.packets += len(at)
 
 
@@ -102,9 +102,10 @@ def lost_in_pcap(blocks: Iterable[RawBlock]) -> Iterable[str]:
             yield BlockType(block.kind).name.lower().replace("_", " ") if known else "unknown"
 
 
-def _gathered(
+def gathered(
     buffer: NDArray[np.uint8], at: NDArray[np.int64], size: NDArray[np.int64]
 ) -> NDArray[np.uint8]:
+    """Return blocks copied end to end."""
     frames = Frames(buffer, at, size, size, at)
     start = np.cumsum(size) - size
     out = np.empty(int(size.sum()), np.uint8)

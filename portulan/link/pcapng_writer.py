@@ -136,7 +136,7 @@ class PcapngWriter(SinkWriter):
                 row - start: text for row, text in (comments or {}).items()
                 if start <= row < start + BATCH_MAX
             }
-            parts.append(_packet_blocks(part, here, interface))
+            parts.append(packet_blocks(part, here, interface))
         if parts:
             self._sink.append((parts[0] if len(parts) == 1 else np.concatenate(parts)).data)
         first = self._packets + 1
@@ -178,7 +178,7 @@ def _section(application: str, comment: str) -> bytes:
     })
 
 
-def _packet_blocks(
+def packet_blocks(
     frames: Frames, comments: Mapping[int, str], interface: int
 ) -> NDArray[np.uint8]:
     """Return the enhanced packet blocks of a batch, end to end."""
