@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from .facts import Facts
-from .probe_bodies import http_get, mongo_query, mqtt_subscribe
+from .probe_bodies import http_get, mongo_query, mqtt_subscribe, smb_challenge
 from .probes import BY_NAME, Probe
 from .verdict import Verdict
 
@@ -55,6 +55,9 @@ FOLLOW: Final[dict[str, tuple[Follow, ...]]] = {
     "zookeeper": (_ask("zookeeper-srvr", b"srvr\n", same=False),),
     "ldap": (Follow(BY_NAME["ldap"], same=False),),
     "vnc": (_ask("vnc-version", b"RFB 003.008\n"),),
+    "smb": (_ask("smb-challenge", smb_challenge(), same=False),),
+    # xrdp ends what is no X.224 in its own words; Windows closes.
+    "rdp": (_ask("rdp-no-x224", bytes.fromhex("0000000804d2162f"), same=False),),
     "rsync": (_ask("rsync-list", b"@RSYNCD: 31.0\n\n"),),
 }
 """What tells more, by protocol, where product or version is still missing."""

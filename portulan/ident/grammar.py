@@ -11,7 +11,7 @@ _VERSION: Final = r"v?(?P<version>[0-9][0-9A-Za-z.+~_-]{0,30})"
 _TOKEN: Final = re.compile(
     r"(?P<product>[A-Za-z][A-Za-z0-9.+_!-]{0,30}(?: [A-Za-z][A-Za-z0-9.+_!-]{0,20}){0,3})"
     r"(?:(?:[/ ]| [Vv]ersion |-)\(?" + _VERSION + r")?(?=[ ,;()/]|$)")
-_RUNTIME: Final = re.compile(r"(?:Python|PyPy|Perl|Ruby|CPython)/[0-9][0-9A-Za-z.]{0,20} (?=[A-Za-z])")
+_RUNTIME: Final = re.compile(r"(?:Python|PyPy|Perl|Ruby)/[0-9][0-9A-Za-z.]{0,20} (?=[A-Za-z])")
 """A language in front of what is written in it."""
 _SSH: Final = re.compile(r"(?P<product>[A-Za-z][A-Za-z]{2,30}?)[_-]?" + _VERSION + r"$")
 _MYSQL: Final = re.compile(

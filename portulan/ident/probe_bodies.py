@@ -63,6 +63,27 @@ def smb_negotiate() -> bytes:
     return struct.pack(">I", len(body)) + body
 
 
+def smb_challenge() -> bytes:
+    """Return an SMB2 negotiation and a session's first step, which NTLM answers by its challenge.
+
+    No name and no password is in it: nobody logs in ([MS-SMB2] 2.2.3, 2.2.5, [MS-NLMP] 2.2.1.1).
+    """
+    def framed(command: int, number: int, body: bytes) -> bytes:
+        header = struct.pack("<4sHHIHHIIQIIQ16s", b"\xfeSMB", 64, 1, 0, command, 31, 0, 0, number,
+                             0xFEFF, 0, 0, bytes(16))
+        return struct.pack(">I", len(header) + len(body)) + header + body
+
+    dialects = struct.pack("<HH", 0x0202, 0x0210)
+    negotiate = struct.pack("<HHHHI16sQ", 36, 2, 1, 0, 0, b"portulan" * 2, 0) + dialects
+    asked = b"NTLMSSP\0" + struct.pack("<II", 1, 0xA2088207) + bytes(16) + b"\x06\x01" + bytes(5) \
+        + b"\x0f"
+    kinds = ber(0xA0, ber(0x30, ber(6, bytes.fromhex("2b06010401823702020a"))))
+    token = ber(0x60, ber(6, bytes.fromhex("2b0601050502")), ber(0xA0, ber(
+        0x30, kinds, ber(0xA2, ber(4, asked)))))
+    setup = struct.pack("<HBBIIHHQ", 25, 0, 1, 0, 0, 88, len(token), 0) + token
+    return framed(0, 0, negotiate) + framed(1, 1, setup)
+
+
 def tpkt(body: bytes) -> bytes:
     """Return an ISO transport packet (RFC 1006 section 6)."""
     return struct.pack(">BBH", 3, 0, len(body) + 4) + body
