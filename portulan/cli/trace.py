@@ -54,7 +54,8 @@ def trace(
     if ip4 and ip6:
         raise UsageError("-4 and -6 leave nothing", hint="give one of them")
     check_server(server)
-    hosts = list(dict.fromkeys(_address(text, 4 if ip4 else 6 if ip6 else 0) for text in targets))
+    family = 4 if ip4 else 6 if ip6 else 0
+    hosts = list(dict.fromkeys(_zoned(text, _address(text, family), interface) for text in targets))
     options = TraceOptions(
         manner="icmp" if icmp else "tcp" if tcp else "udp",
         port=port or (80 if tcp else UDP_PORT), hops_max=hops_max, queries=queries,
@@ -76,6 +77,22 @@ def _address(text: str, family: int) -> str:
     if not found:
         raise UsageError("no address for this host", text=text, hint="check the name")
     return found[0]
+
+
+def _zoned(text: str, address: str, interface: str) -> str:
+    """Return an address as asked for; raises `UsageError` for a link-local one without its link."""
+    from ipaddress import ip_address
+
+    from portulan.drive.ways import zone_missing
+    from portulan.link.interfaces import interfaces
+    from portulan.target.ranges import Range
+
+    if not ip_address(address).is_link_local or ":" not in address:
+        return address
+    zone = text.strip("[]").partition("%")[2] or interface
+    if not zone:
+        raise zone_missing(Range(6, int(ip_address(address))), interfaces())
+    return f"{address}%{zone}"
 
 
 def _with_names(paths: Iterable[list[Hop]], dns: tuple[str, ...]) -> Iterable[list[Hop]]:

@@ -101,6 +101,8 @@ def find_ways(targets: Targets, routes: Routes, interface: str = "") -> Ways:
     for item in _zoned(targets):
         part, zone = item
         device = _interface(routes, zone, "target") if zone else chosen
+        if device is None and _is_link_local(part):
+            raise zone_missing(part, routes.interfaces.values())
         found = routes.lookup_ranges(
             part.family, part.start, part.count, interface=device.index if device else 0)
         for start, count, route in found:
@@ -110,6 +112,24 @@ def find_ways(targets: Targets, routes: Routes, interface: str = "") -> Ways:
             else:
                 _add_way(stretch, route, routes, reached=reached, unreached=unreached)
     return Ways(tuple(reached), tuple(unreached))
+
+
+def _is_link_local(part: Range) -> bool:
+    return part.family == 6 and part.start >> 118 == FE80
+
+
+def zone_missing(what: Range, interfaces: Iterable[Interface]) -> UsageError:
+    """Return the refusal of a link-local address without its interface, with those there are."""
+    names = sorted(
+        each.name for each in interfaces
+        if each.up and any(_is_link_local(Range(a.family, a.address)) for a in each.addresses)
+    )
+    first = names[0] if names else "eth0"
+    there = f"; there are {', '.join(names)}" if len(names) > 1 else ""
+    zoned = f"{what}%{first}, or " if what.count == 1 else ""
+    return UsageError(
+        "each link has its own link-local addresses", text=str(what), where="target",
+        hint=f"say which link: {zoned}-e {first}{there}")
 
 
 def _zoned(targets: Targets) -> Iterable[tuple[Range, str]]:

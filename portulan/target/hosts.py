@@ -139,7 +139,9 @@ def net_around(item: Range, length: int, word: Word) -> Range:
 
 def _capped(item: Range, word: Word) -> Range:
     if item.family == 6 and item.count > V6_COUNT_MAX:
-        _refuse("more than 16,777,216 IPv6 addresses (a /104)", word, "name a smaller net or hosts")
+        _refuse("more IPv6 addresses than can be walked through", word,
+                "name hosts, or nets of /104 and smaller (16,777,216 addresses); "
+                "`portulan discover` asks a link who is there")
     return item
 
 
@@ -240,7 +242,7 @@ def _v6(host: str, length: str | None, word: Word, *, ports: PortSet | None) -> 
     else:
         item = _net(6, start, 128 if length is None else _length(length, 128, word))
     if zone and item.count > 1:
-        _refuse("an interface goes with one address", word, "name link-local hosts one by one")
+        _refuse("an interface goes with one address", word, f"leave it out, and add -e {zone}")
     return HostSpec(word, (_capped(item, word),), ports=ports, zone=zone)
 
 

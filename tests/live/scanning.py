@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as Tree
 from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
 import pytest
 
 from portulan.lab import Lab
+from portulan.lab.scenario import BUNDLED
 
+_ADDRESS = re.compile(r"\b(\d+\.\d+\.\d+\.\d+)(?:/(\d+))?")
 PORTULAN = [sys.executable, "-m", "portulan"]
 UNPRIVILEGED = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"]
 
@@ -39,6 +43,26 @@ class Scanned:
     @property
     def up(self) -> set[str]:
         return {event["addr"] for event in self.of("host") if event["state"] == "up"}
+
+
+def six(text: str) -> str:
+    """Return a text with every IPv4 address and prefix as IPv6: 10.0.0.8/29 is fd00::a00:8/125."""
+    return _ADDRESS.sub(_mapped, text)
+
+
+def _mapped(found: re.Match[str]) -> str:
+    address = IPv6Address((0xFD00 << 112) | int(IPv4Address(found[1])))
+    return f"{address}/{int(found[2]) + 96}" if found[2] else str(address)
+
+
+def in_family(scenario: str, family: int, folder: Path) -> str:
+    """Return a bundled scenario, or the path of its twin that has IPv6 only."""
+    if family == 4:
+        return scenario
+    path = folder / f"{scenario}6.toml"
+    text = six((BUNDLED / f"{scenario}.toml").read_text())
+    path.write_text(text.replace("net.ipv4.icmp_ratelimit", "net.ipv6.icmp.ratelimit"))
+    return str(path)
 
 
 def scan(

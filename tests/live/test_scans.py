@@ -15,7 +15,7 @@ import portulan.wire as wire
 from portulan.link.captures import open_capture
 from tests.lab.fixtures import make_lab  # noqa: F401
 
-from .scanning import UNPRIVILEGED, differences, last_chart, scan, truth
+from .scanning import UNPRIVILEGED, differences, in_family, last_chart, scan, six, truth
 
 pytestmark = pytest.mark.live
 FAST = ["--max-rate", "100000"]
@@ -24,9 +24,9 @@ MISER = "10.81.0.11"
 
 
 @pytest.mark.parametrize("method", ["-sS", "-sT"])
-@pytest.mark.parametrize("scenario", ["harbour", "router"])
-def test_scan_finds_exactly_the_truth(make_lab, scenario, method):  # noqa: F811
-    lab = make_lab(scenario)
+@pytest.mark.parametrize(("scenario", "family"), [("harbour", 4), ("router", 4), ("router", 6)])
+def test_scan_finds_exactly_the_truth(make_lab, tmp_path, scenario, family, method):  # noqa: F811
+    lab = make_lab(in_family(scenario, family, tmp_path))
     found = scan(lab, method, *FAST)
     wanted = truth(lab)
     assert found.code == 0, found.stderr
@@ -36,26 +36,29 @@ def test_scan_finds_exactly_the_truth(make_lab, scenario, method):  # noqa: F811
     assert end["open"] == sum(state == "open" for state in wanted.values())
 
 
-@pytest.mark.parametrize("method", ["-sS", "-sT"])
-def test_firewalls_are_told_by_their_manner(make_lab, method):  # noqa: F811
-    lab = make_lab("firewalls")
+@pytest.mark.parametrize(("method", "family"), [("-sS", 4), ("-sT", 4), ("-sS", 6), ("-sT", 6)])
+def test_firewalls_are_told_by_their_manner(make_lab, tmp_path, method, family):  # noqa: F811
+    lab = make_lab(in_family("firewalls", family, tmp_path))
+    miser, herald, resetter, dropper = (
+        address if family == 4 else six(address)
+        for address in (MISER, "10.81.0.10", "10.81.0.9", "10.81.0.8"))
     # Not faster: a kernel sends 1,000 ICMP errors a second (icmp_msgs_per_sec), all hosts together.
-    found = scan(lab, method, "--exclude", MISER)
-    wanted = truth(lab, MISER)
+    found = scan(lab, method, "--exclude", miser)
+    wanted = truth(lab, miser)
     if method == "-sT":
         # connect() says refused for a reset and for ICMP port unreachable alike.
         wanted = {key: state for key, state in wanted.items()
-                  if not (key[0] == "10.81.0.10" and 201 <= key[1] <= 300)}
+                  if not (key[0] == herald and 201 <= key[1] <= 300)}
     assert not differences(found.ports, wanted)
     reasons = {(e["addr"], e["port"]): e["reason"] for e in found.of("port")}
     if method == "-sS":
         # Linux sends so many ICMP errors a second and no more (icmp_msgs_per_sec): some stay
         # silent, none says another word.
         for first, word in ((1, "admin-prohibited"), (101, "host-unreach"), (201, "port-unreach")):
-            told = {reasons["10.81.0.10", port] for port in range(first, first + 100)}
+            told = {reasons[herald, port] for port in range(first, first + 100)}
             assert word in told <= {word, "no-response"}
-        assert reasons["10.81.0.9", 50] == "reset"
-        assert reasons["10.81.0.8", 50] == "no-response"
+        assert reasons[resetter, 50] == "reset"
+        assert reasons[dropper, 50] == "no-response"
 
 
 def test_patience_finds_all_behind_a_rate_limit(make_lab):  # noqa: F811
@@ -77,9 +80,9 @@ def test_ipv6_is_scanned_like_ipv4(make_lab, method):  # noqa: F811
     assert not differences(found.ports, wanted)
 
 
-@pytest.mark.parametrize("method", ["-sS", "-sT"])
-def test_lossy_path_hides_no_port(make_lab, method):  # noqa: F811
-    lab = make_lab("lossy")
+@pytest.mark.parametrize(("method", "family"), [("-sS", 4), ("-sT", 4), ("-sS", 6)])
+def test_lossy_path_hides_no_port(make_lab, tmp_path, method, family):  # noqa: F811
+    lab = make_lab(in_family("lossy", family, tmp_path))
     found = scan(lab, method, *FAST)
     # 5 % both ways: a probe fails by 10 %, so tries go as deep as needed. Silence may win once
     # in a long while, an invented answer never.
@@ -88,9 +91,12 @@ def test_lossy_path_hides_no_port(make_lab, method):  # noqa: F811
     assert all(found_state in (None, "filtered") for found_state, _ in wrong.values())
 
 
-@pytest.mark.parametrize("scenario", ["harbour", "router", "lossy"])
-def test_hosts_only_finds_who_is_up_and_lists_no_port(make_lab, scenario):  # noqa: F811
-    lab = make_lab(scenario)
+@pytest.mark.parametrize(("scenario", "family"), [
+    ("harbour", 4), ("router", 4), ("lossy", 4), ("router", 6), ("lossy", 6)])
+def test_hosts_only_finds_who_is_up_and_lists_no_port(
+    make_lab, tmp_path, scenario, family,  # noqa: F811
+):
+    lab = make_lab(in_family(scenario, family, tmp_path))
     found = scan(lab, "-sn")
     assert found.up == {addr for addr, up in lab.alive().items() if up}
     assert not found.of("port")
@@ -124,12 +130,16 @@ def test_without_rights_hosts_only_finds_who_is_up(make_lab):  # noqa: F811
     assert found.up == {addr for addr, up in lab.alive().items() if up}
 
 
-def test_pn_asks_hosts_that_answer_to_no_ping(make_lab):  # noqa: F811
-    lab = make_lab("router")
-    # Behind a router nobody says that 10.82.1.5 is not there but the router itself.
-    found = scan(lab, "-p", "22-80", "-Pn", *FAST, targets="10.82.1.2 10.82.1.5")
-    assert found.ports["10.82.1.2", 80] == "open"
-    assert {found.ports["10.82.1.5", port] for port in range(22, 81)} == {"filtered"}
+@pytest.mark.parametrize(("there", "missing", "family"), [
+    ("10.82.1.2", "10.82.1.5", 4), (six("10.82.1.2"), six("10.82.1.5"), 6)])
+def test_pn_asks_hosts_that_answer_to_no_ping(
+    make_lab, tmp_path, there, missing, family,  # noqa: F811
+):
+    lab = make_lab(in_family("router", family, tmp_path))
+    # Behind a router nobody says that the second is not there but the router itself.
+    found = scan(lab, "-p", "22-80", "-Pn", *FAST, targets=f"{there} {missing}")
+    assert found.ports[there, 80] == "open"
+    assert {found.ports[missing, port] for port in range(22, 81)} == {"filtered"}
 
 
 # -- evidence ---------------------------------------------------------------------------------
@@ -214,6 +224,26 @@ def test_tcpdump_reads_the_evidence_with_the_same_numbers(proven):
         assert f"> {where}: Flags [S]," in out
         assert f"IP {where} > " in back
         assert ("[S.]" if event["state"] == "open" else "[R.]") in back
+
+
+@pytest.mark.parametrize("method", ["-sS", "-sU", "-sY"])
+def test_frames_of_ipv6_prove_their_ports_too(make_lab, tmp_path, method):  # noqa: F811
+    lab = make_lab("harbour")
+    found = scan(lab, method, "-p", "22,80,99", targets="fd77::16")
+    kept = frames_in(last_chart(tmp_path / "home") / "evidence.pcapng")
+    header = {"-sS": wire.TCP, "-sU": wire.UDP, "-sY": wire.SCTP}[method]
+    assert len(found.of("port")) == 3
+    for event in found.of("port"):
+        out, back = (kept[number - 1] for number in event["frames"])
+        sent, came = wire.IPv6.parse(out, 14), wire.IPv6.parse(back, 14)
+        assert str(sent.dst) == str(came.src) == event["addr"]
+        assert header.parse(out, 54).dport == event["port"]
+        if event["reason"] in ("syn-ack", "reset"):
+            assert header.parse(back, 54).sport == event["port"]
+        else:
+            # An ICMP error quotes what was sent, as far as 1,280 bytes go (RFC 4443 section 2.4).
+            assert out[14:].startswith(back[62:])
+            assert len(back) >= min(len(out) + 48, 1294)
 
 
 # -- what is printed is what is kept ------------------------------------------------------------
