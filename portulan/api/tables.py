@@ -34,7 +34,8 @@ FIELDS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
         "sport": ("tcp.sport", "udp.sport"), "dport": ("tcp.dport", "udp.dport")},
     "layers": {**_PACKET, "protocols": ("frame.protocols",)},
     "dns": {
-        **_PACKET, "id": ("dns.id",), "answer": ("dns.qr",), "rcode": ("dns.rcode",),
+        **_PACKET, "sport": ("tcp.sport", "udp.sport"), "dport": ("tcp.dport", "udp.dport"),
+        "id": ("dns.id",), "answer": ("dns.qr",), "rcode": ("dns.rcode",),
         "name": ("dns.qname",), "type": ("dns.qtype",), "answers": ("dns.answers",)},
     "http": {
         **_PACKET, "method": ("http.method",), "target": ("http.target",), "host": ("http.host",),
@@ -45,6 +46,9 @@ FIELDS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
         "cipher": ("tls.cipher",), "ja3": ("tls.ja3_hash",), "ja4": ("tls.ja4",)},
 }
 """Column -> fields, one row a packet; of several fields the first that a packet has."""
+LATENCY: Final = "latency_ns"
+"""Of a DNS answer: how long after its question it came."""
+LATENCY_NEEDS: Final = ("time_ns", "src", "dst", "sport", "dport", "id", "answer", "name")
 _MARKS: Final = {"dns": ("id",), "http": ("method", "status"), "tls": ("handshake",)}
 """Which columns say that a packet has a row at all."""
 _TEXTS: Final = ("src", "dst", "protocol", "application", "sni", "alpn", "ja3", "ja4", "state",
@@ -69,17 +73,23 @@ def sources(
     captures = [Capture(name) for name in names if Path(name).is_file()]
     which = [name for name in names if not Path(name).is_file()]
     charts = [Chart.open(name) for name in which or ([] if names else ["last"])]
-    made = {
-        name: Source(types, partial(_of_captures, name, captures, tell))
-        for name, types in _capture_types().items()}
-    return made | {
+    return capture_sources(captures, tell) | {
         name: Source(_chart_types(name), partial(_of_charts, name, charts))
         for name in CHART_TABLES}
+
+
+def capture_sources(
+    captures: Sequence[Capture], tell: Callable[[str], None] = lambda damage: None
+) -> dict[str, Source]:
+    """Return what makes the tables of captures, counted together."""
+    return {name: Source(types, partial(_of_captures, name, captures, tell))
+            for name, types in _capture_types().items()}
 
 
 def _capture_types() -> dict[str, dict[str, str]]:
     tables = {name: {column: _type(fields[0]) for column, fields in table.items()}
               for name, table in FIELDS.items()}
+    tables["dns"][LATENCY] = "BIGINT"
     return {"flows": dict(FLOW_TYPES), **tables}
 
 
@@ -149,6 +159,9 @@ def packet_columns(
     Numbers that a packet has not are ABSENT, texts None.
     """
     table = FIELDS[name]
+    if name == "dns" and needed is not None and LATENCY in needed:
+        made = packet_columns(captures, name, {*needed, *LATENCY_NEEDS} - {LATENCY})
+        return made | {LATENCY: latencies(made)}
     wanted = [column for column in table if needed is None or column in needed]
     marks = [table[mark][0] for mark in _MARKS.get(name, ())]
     fields = [*dict.fromkeys([field for column in wanted for field in table[column]] + marks)]
@@ -163,6 +176,22 @@ def packet_columns(
                       for field in table[column]}
             makers[column].add(values)
     return {column: maker.array() for column, maker in makers.items()}
+
+
+def latencies(dns: Columns) -> NDArray[np.int64]:
+    """Return how long after its question each answer came, ABSENT for all other messages.
+
+    Of a question asked again the first one counts; its answers each have their time.
+    """
+    asked: dict[tuple[Any, ...], int] = {}
+    found = np.full(len(dns["id"]), ABSENT, np.int64)
+    rows = zip(*(dns[name].tolist() for name in LATENCY_NEEDS), strict=True)
+    for row, (time_ns, src, dst, sport, dport, number, answer, name) in enumerate(rows):
+        if not answer:
+            asked.setdefault((src, dst, sport, dport, number, name), time_ns)
+        elif (key := (dst, src, dport, sport, number, name)) in asked:
+            found[row] = max(0, time_ns - asked[key])
+    return found
 
 
 class Numbers:

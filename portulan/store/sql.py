@@ -42,7 +42,7 @@ class Answer:
     """The rows of a query, each value as Python has it."""
 
     def __init__(self, relation: duckdb.DuckDBPyRelation) -> None:
-        self._relation = relation
+        self.relation = relation
         self.columns: list[str] = list(relation.columns)
 
     def rows(self) -> list[tuple[Any, ...]]:
@@ -50,7 +50,7 @@ class Answer:
         import duckdb
 
         try:
-            return self._relation.fetchall()
+            return self.relation.fetchall()
         except duckdb.Error as error:
             raise _wrong(error) from None
 

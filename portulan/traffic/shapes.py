@@ -79,9 +79,10 @@ TCP_SHAPES: Final = (
     Shape("modbus", ".. .. 00 00 00", ports=(502,)),
 )
 UDP_SHAPES: Final = (
+    Shape("dns", ".. .. .. .. 00 01", ports=(53,)),
     Shape("mdns", ".. .. .4 00", ports=(5353,)), Shape("mdns", "00 00 00 00", ports=(5353,)),
     Shape("llmnr", ".. .. .. .. 00 01", ports=(5355,)),
-    Shape("nbns", ".. .. .. .. 00 0", ports=(137,)), Shape("dns", ".. .. .. .. 00 01", ports=(53,)),
+    Shape("nbns", ".. .. .. .. 00 0", ports=(137,)),
     Shape("dhcp", "0. 01 06", ports=(67, 68)), Shape("dhcp6", "0", ports=(546, 547)),
     Shape("quic", "c. 00 00 00 01"), Shape("quic", "e. 00 00 00 01"),
     Shape("quic", "d. 6b 33 43 cf"), Shape("quic", "c. 6b 33 43 cf"),

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from portulan.api.tables import FIELDS, sources
+from portulan.api.tables import FIELDS, FLOW_TYPES, sources
 from portulan.errors import UsageError
+from portulan.link.pcapng_writer import PcapngWriter
 from portulan.store.sql import ask
+from portulan.wire import DNS, UDP, Frames, IPv4
 from tests.cli.test_sql import make_capture, make_chart
 
 
@@ -48,3 +50,23 @@ def test_table_without_its_source_is_refused(both):
         rows("select * from ports", both[0])
     with pytest.raises(UsageError, match="needs a capture"):
         rows("select * from flows", both[1])
+
+
+def test_dns_answers_know_how_long_they_took(tmp_path):
+    ask, answer = DNS.query("a.example", id=7), DNS.query("a.example", id=7)
+    one, two = (IPv4(src=f"10.9.0.{a}", dst=f"10.9.0.{b}") for a, b in ((1, 2), (2, 1)))
+    packets = [one / UDP(sport=9, dport=53) / ask, one / UDP(sport=9, dport=53) / ask,
+               two / UDP(sport=53, dport=9) / answer]
+    octets = [each.pack() for each in packets]
+    octets[2] = octets[2][:30] + b"\x80" + octets[2][31:]
+    path = tmp_path / "dns.pcapng"
+    with PcapngWriter(path, link_type=101) as writer:
+        writer.write(Frames.of(octets, [100, 150, 1000], link_type=101))
+    assert rows("select latency_ns from dns order by number", path) == [(None,), (None,), (900,)]
+    assert rows("select name from dns where latency_ns > 5", path) == [("a.example",)]
+
+
+@pytest.mark.parametrize("column", FLOW_TYPES)
+def test_each_column_of_flows_can_be_asked_for_alone(column, both):
+    kinds = {type(value) for (value,) in rows(f"select {column} from flows", both[0])}
+    assert kinds <= {{"VARCHAR": str, "BIGINT": int}[FLOW_TYPES[column]], type(None)}
