@@ -68,6 +68,9 @@ class Capture:
     `capture[10:20]` and `capture.filter(...)` are captures, too, read when used.
     """
 
+    named = False
+    """Whether a line about a packet says on which interface it passed."""
+
     def __init__(self, origin: Origin) -> None:
         reader = open_capture(origin)
         self._origin = origin
@@ -186,7 +189,7 @@ class Capture:
         from portulan.wire.filter import compile_filter
 
         link_type = LinkType.ETHERNET if self.link_type is None else self.link_type
-        filters = {link_type: compile_filter(text, link_type, services=service_port)}
+        filters = {link_type: compile_filter(text, link_type, services=service_port, saved=True)}
 
         def chosen(batch: Batch) -> Batch:
             if not len(batch.frames):
@@ -194,7 +197,7 @@ class Capture:
             kind = batch.frames.link_type
             if kind not in filters:
                 try:
-                    filters[kind] = compile_filter(text, kind, services=service_port)
+                    filters[kind] = compile_filter(text, kind, services=service_port, saved=True)
                 except UsageError:
                     return batch.take(np.empty(0, np.int64))  # none can match on this other link
             return batch.take(np.flatnonzero(filters[kind].mask(batch.frames)))

@@ -64,15 +64,18 @@ class Filter:
 
 
 def compile_filter(
-    text: str, link_type: int = LinkType.ETHERNET, *, services: Services | None = None
+    text: str, link_type: int = LinkType.ETHERNET, *, services: Services | None = None,
+    saved: bool = False,
 ) -> Filter:
     """Return the filter of an expression.
 
-    `services` finds ports by name; without it, ports are numbers. Raises `UsageError` that says
+    `services` finds ports by name; without it, ports are numbers. Frames that were `saved` may be
+    another system's: on BSD's loopback IPv6 has other numbers there. Raises `UsageError` that says
     the place for what cannot be read, and for what no frame of the link type can match.
     """
     tree = parse(text)
-    root: Target = True if tree is None else graph(Meaning(link_type, services).of(tree))
+    meaning = Meaning(link_type, services, saved=saved)
+    root: Target = True if tree is None else graph(meaning.of(tree))
     if root is False:
         raise UsageError("filter, column 1: no packet of this link type can match", text=text)
     return Filter(text, link_type, root, matcher(root))

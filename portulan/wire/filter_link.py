@@ -41,8 +41,10 @@ _TYPE_AND_PAYLOAD: Final = {
 }
 _IN_PPP: Final = {IP: 0x21, IP6: 0x57, 0x6003: 0x27, ATALK: 0x29, 0x0600: 0x25, ISO: 0x23,
                   STP: 0x31, IPX: 0x2B}
-_FAMILIES: Final = {IP: 2, IP6: 10}
+_FAMILIES: Final = {IP: (2,), IP6: (10,)}
 """AF_INET and AF_INET6 of Linux, which a loopback header of this machine holds."""
+_SAVED_FAMILIES: Final = {IP: (2,), IP6: (24, 28, 30)}
+"""Of the systems that save such headers, as libpcap has them: NetBSD, FreeBSD, macOS."""
 
 
 def link_number(name: str) -> int:
@@ -70,14 +72,16 @@ class Link:
     type_at: int
     payload: int
     labels: int = 0
+    saved: bool = False
+    """Whether frames come from a file that another system may have written."""
 
     @classmethod
-    def of(cls, link_type: int) -> Link:
+    def of(cls, link_type: int, *, saved: bool = False) -> Link:
         """Return the offsets of a frame's outermost link."""
         if link_type not in _TYPE_AND_PAYLOAD:
             raise UsageError("filters do not know this link type", text=str(link_type),
                              hint=f"known: {', '.join(NAMES)}")
-        return cls(link_type, 0, *_TYPE_AND_PAYLOAD[LinkType(link_type)])
+        return cls(link_type, 0, *_TYPE_AND_PAYLOAD[LinkType(link_type)], saved=saved)
 
     @property
     def said(self) -> str:
@@ -99,11 +103,10 @@ class Link:
         if self.kind in (LinkType.IPV4, LinkType.IPV6):
             return ethertype == (IP if self.kind == LinkType.IPV4 else IP6)
         if self.kind in (LinkType.NULL, LinkType.LOOP):
-            if ethertype not in _FAMILIES:
-                return False
+            families = (_SAVED_FAMILIES if self.saved else _FAMILIES).get(ethertype, ())
             # Network order on LOOP; NULL is of the machine, and most machines are little-endian.
             shift = 24 if self.kind == LinkType.NULL else 0
-            return equals(self.header, 4, _FAMILIES[ethertype] << shift)
+            return some(*(equals(self.header, 4, family << shift) for family in families))
         if self.kind == PPP:
             return equals(self.type_at, 2, _IN_PPP.get(ethertype, ethertype))
         if self.kind == LinkType.LINUX_SLL2:
@@ -191,6 +194,15 @@ class Link:
         short = Not(test("gt", Load(self.type_at, 2), LENGTH_MAX))
         found = every(short, Not(equals(self.payload, 2, 0xFFFF)))
         return every(found, masked(self.payload + 2, 1, *LLC_KINDS[kind])) if kind else found
+
+    def interface(self, number: int | None) -> Node:
+        """Return the test for frames of one interface."""
+        if self.kind != LinkType.LINUX_SLL2:
+            raise UsageError(f"frames of {self.said} do not say their interface",
+                             hint="those of LINUX_SLL2 do")
+        if number is None:
+            raise UsageError("ifindex needs an interface's number")
+        return equals(4, 4, number)
 
     def direction(self, *, outbound: bool) -> Node:
         """Return the test for frames this machine sent, or received."""

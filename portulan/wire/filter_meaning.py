@@ -70,8 +70,11 @@ _NAMED = frozenset({Kind.IP4, Kind.IP6, Kind.MAC, Kind.TEXT})
 class Meaning:
     """Turns trees into tests; the link's offsets move as the text is read."""
 
-    def __init__(self, link_type: int, services: Services | None) -> None:
-        self.link, self.link_type, self.services = Link.of(link_type), link_type, services
+    def __init__(
+        self, link_type: int, services: Services | None = None, *, saved: bool = False
+    ) -> None:
+        self.link, self.link_type, self.services = (
+            Link.of(link_type, saved=saved), link_type, services)
         self.tunnel: Tunnel | None = None
 
     def of(self, tree: Tree) -> Node:
@@ -134,7 +137,9 @@ class Meaning:
             return link.pppoes(number)
         if word == "llc":
             return link.llc(tree.protocol)
-        if word in ("ifindex", "type", "subtype", "dir", "radio"):
+        if word == "ifindex":
+            return link.interface(number)
+        if word in ("type", "subtype", "dir", "radio"):
             raise UsageError("this primitive is not supported")
         if word in LINK_NAMES:
             raise UsageError("names the link, not a test", hint=f"write {word} host MAC")

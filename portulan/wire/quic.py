@@ -16,8 +16,8 @@ CID_MAX_OCTETS: Final = 20
 _TYPES: Final = {
     V1: ("initial", "0-rtt", "handshake", "retry"), V2: ("retry", "initial", "0-rtt", "handshake"),
 }
-_HELLO: Final = ("sni", "alpn", "versions", "ciphers", "extensions", "groups", "signatures",
-                 "handshake", "hello_version", "ja3", "ja3_hash", "ja4")
+_HELLO: Final = ("sni", "alpn", "versions", "ciphers", "extensions", "groups", "point_formats",
+                 "signatures", "handshake", "hello_version", "ja3", "ja3_hash", "ja4")
 
 
 class QUIC(Header, udp=443):

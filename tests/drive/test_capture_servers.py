@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from portulan.drive.capture import Capture
+from portulan.errors import UsageError
 from portulan.wire.columns import texts
 from portulan.wire.header import headers
+from tests.wire.filter_generators import LINKS
 
 from .tshark_fields import FIELDS, Packet, is_elsewhere, values
 
@@ -100,6 +102,41 @@ def test_every_dissector_has_been_compared_on_some_packet(made, compared):
         pytest.skip("not all programs that make captures are installed")
     seen = {field.partition(".")[0] for field, *_ in compared}
     assert sorted(set(headers()) - seen - set(NOT_NAMED)) == []
+
+
+FILTERS = (
+    "ip", "ip6", "tcp", "udp", "icmp or icmp6", "port 53", "tcp port 80 or 443 or 8443", "host ::1",
+    "src host 10.9.1.1 and not tcp", "net 10.9.0.0/16", "dst port 5353", "portrange 60-70",
+    "ip multicast", "ip6 multicast", "greater 200", "less 80", "len <= 66 or len > 1000",
+    "tcp[tcpflags] & (tcp-syn|tcp-fin) != 0", "ip[8] < 64", "ip[6:2] & 0x3fff != 0",
+    "udp[8:2] & 0x8000 != 0", "ip proto 132", "ip6 proto 6", "ip proto \\gre", "sctp", "ah or esp",
+    "igmp", "ip6[6] = 0", "ip protochain 6", "icmp[icmptype] = icmp-echo", "arp", "vlan",
+    "vlan and vlan and ip", "mpls 200 and mpls 100", "pppoed", "pppoes 17 and ip", "stp or lldp",
+    "ether multicast", "ether proto 0x88cc", "geneve 77 and icmp", "inbound", "ifindex 2",
+)
+
+
+def test_real_captures_are_filtered_as_by_tcpdump(made, tmp_path):
+    pairs = kept = 0
+    known = [path for path in made[0] if Capture(path).link_type in LINKS.values()]
+    for path in known:
+        for text in FILTERS:
+            out = tmp_path / "out.pcap"
+            argv = ["tcpdump", "-r", path, "-w", out, text]
+            peer = subprocess.run(argv, capture_output=True, text=True, check=False)
+            try:
+                ours = [int(each) for part in Capture(path).filter(text).batches()
+                        for each in part.frames.time_ns]
+            except UsageError:
+                assert peer.returncode or not len(Capture(out)), (path.name, text)
+                continue
+            assert not peer.returncode, (path.name, text, peer.stderr)
+            times = [int(each) for part in Capture(out).batches() for each in part.frames.time_ns]
+            assert ours == times, (path.name, text)
+            pairs, kept = pairs + 1, kept + len(ours)
+    assert pairs > 20 * len(known)
+    assert kept > pairs
+    print(f"{pairs} pairs, {kept:,} packets kept")
 
 
 def test_no_packet_of_servers_and_clients_has_a_fault(made):

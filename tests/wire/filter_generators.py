@@ -57,6 +57,8 @@ def term(rng: random.Random, link: str) -> str:
         ]
     if link.startswith("LINUX"):
         choices += [lambda: rng.choice(["inbound", "outbound"])]
+    if link == "LINUX_SLL2":
+        choices += [lambda: f"ifindex {rng.choice([0, 2, 7])}"]
     return rng.choice(choices)()
 
 

@@ -69,6 +69,15 @@ def test_cooked_frames_tell_their_direction():
     assert not compile_filter("inbound", LinkType.LINUX_SLL).match(sent)
 
 
+def test_cooked_frames_of_version_2_tell_their_interface():
+    frame = b"\x08\0\0\0" + (7).to_bytes(4, "big") + bytes(12) + IP
+    assert compile_filter("ifindex 7 and ip", LinkType.LINUX_SLL2).match(frame)
+    assert not compile_filter("ifindex 8", LinkType.LINUX_SLL2).match(frame)
+    for text, link in (("ifindex 7", LinkType.LINUX_SLL), ("ifindex", LinkType.LINUX_SLL2)):
+        with pytest.raises(UsageError, match=r"column 1.*interface"):
+            compile_filter(text, link)
+
+
 @pytest.mark.parametrize(("kind", "control"), [
     ("i", 0x02), ("s", 0x05), ("u", 0x03), ("rr", 0x01), ("rnr", 0x05), ("rej", 0x09),
     ("ui", 0x13), ("ua", 0x73), ("disc", 0x43), ("test", 0xF3), ("sabme", 0x7F), ("xid", 0xAF),
