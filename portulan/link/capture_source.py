@@ -8,6 +8,7 @@ import lzma
 import os
 import sys
 import zlib
+from importlib import import_module
 from pathlib import Path
 from typing import BinaryIO, Protocol, TypeAlias, cast
 
@@ -197,17 +198,29 @@ def _buffered(file: io.RawIOBase) -> BinaryIO:
     return io.BufferedReader(file, 1 << 16)
 
 
-if sys.version_info >= (3, 14):
-
-    def _zstd(whole: _Replay, name: str) -> _Readable:
-        from compression import zstd  # absent from a Python built without it
-
-        return _OneByOne(zstd.ZstdFile(_buffered(whole)))
-
-else:
-
-    def _zstd(whole: _Replay, name: str) -> _Readable:
+def _zstd(whole: _Replay, name: str) -> _Readable:
+    # Python has it from 3.14 on, if it was built with it; before, the same module comes as a
+    # package of its own.
+    where = "compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd"
+    try:
+        zstd = import_module(where)
+    except ImportError:
         raise UsageError(
-            "compressed with zstd, which Python reads from version 3.14 on", where=name,
-            hint="unpack it first: zstd -d FILE",
-        )
+            "compressed with zstd, for which a module is missing", where=name,
+            hint="pip install 'portulan[zstd]', or unpack it first: zstd -d FILE",
+        ) from None
+    return _Zstd(zstd.ZstdFile(_buffered(whole)), zstd.ZstdError)
+
+
+class _Zstd(_OneByOne):
+    """A zstd decompressor, whose errors are no `OSError`s."""
+
+    def __init__(self, file: BinaryIO, fault: type[Exception]) -> None:
+        super().__init__(file)
+        self._fault = fault
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        try:
+            return super().readinto(buffer)
+        except self._fault as error:
+            raise OSError(str(error)) from None

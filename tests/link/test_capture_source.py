@@ -3,8 +3,12 @@ import gzip
 import io
 import lzma
 import os
+import shutil
+import subprocess
+import sys
 import threading
 
+import numpy as np
 import pytest
 
 from portulan.errors import UsageError
@@ -119,10 +123,48 @@ def test_path_that_cannot_be_read_is_one_line(tmp_path, name, reason):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.skipif(capture_source.sys.version_info >= (3, 14), reason="this Python reads zstd")
-def test_zstd_without_a_reader_says_so_and_what_to_do():
-    with pytest.raises(UsageError, match=r"zstd.*3\.14.*zstd -d"):
-        Window(io.BytesIO(b"\x28\xb5\x2f\xfd" + bytes(20)))
+def test_zstd_without_a_module_says_so_and_what_to_do(monkeypatch):
+    def missing(name):
+        raise ImportError(name)
+
+    monkeypatch.setattr(capture_source, "import_module", missing)
+    with pytest.raises(UsageError, match=r"zstd.*portulan\[zstd\].*zstd -d"):
+        Window(io.BytesIO(ZSTD))
+
+
+ZSTD = bytes.fromhex("28b52ffd0458790000") + bytes(30)
+"""The head of a frame, and no more that makes sense."""
+
+
+def zstd_module():
+    return pytest.importorskip(
+        "compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")
+
+
+def test_zstd_is_read_and_its_damage_is_a_fault():
+    zstd = zstd_module()
+    data = np.random.default_rng(1).bytes(300_000)
+    packed = zstd.compress(data)
+    window = Window(io.BytesIO(packed))
+    assert window.reach(len(data)) and window.view.tobytes() == data
+    assert not window.more() and not window.fault
+    for damaged in (packed[:-9], ZSTD):
+        window = Window(io.BytesIO(damaged))
+        while window.more():
+            pass
+        assert window.fault and data.startswith(window.view[:100].tobytes())
+
+
+def test_zstd_made_by_its_own_tool_is_read(tmp_path):
+    zstd_module()
+    if not shutil.which("zstd"):
+        pytest.skip("zstd is not installed")
+    (tmp_path / "a").write_bytes(b"ahoy" * 10_000)
+    subprocess.run(["zstd", "-q", "a"], cwd=tmp_path, check=True)
+    window = Window(tmp_path / "a.zst")
+    assert window.reach(40_000) and window.view.tobytes() == b"ahoy" * 10_000
+    window.close()
+
 
 
 def test_unknown_compression_is_left_as_it_is():
