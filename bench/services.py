@@ -195,9 +195,17 @@ def running(server: Server, port: int, unpacked: Path) -> Iterator[Path]:
             _wait_listening(process, port, server, log)
             yield Path(folder)
         finally:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Kill the PID namespace by its first process: one that changed its user outlives unshare."""
+    with suppress(OSError):
+        for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
+            os.kill(int(child), signal.SIGKILL)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def _wait_listening(process: subprocess.Popen[bytes], port: int, server: Server, log: Path) -> None:
@@ -342,7 +350,10 @@ def enter_namespace() -> None:
     if INSIDE in os.environ:
         return
     words = shlex.join([sys.executable, "-m", "bench.services", *sys.argv[1:]])
-    os.execvpe("unshare", ["unshare", "--net", "sh", "-c", f"ip link set lo up && exec {words}"],
+    # An address beside loopback's: some servers resolve their own only where there is a network.
+    links = ("ip link set lo up; ip link add bench0 type veth peer name bench1; "
+             "ip addr add 10.79.255.1/30 dev bench0; ip link set bench0 up; ip link set bench1 up")
+    os.execvpe("unshare", ["unshare", "--net", "sh", "-c", f"{links}; exec {words}"],
                os.environ | {INSIDE: "1"})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Final
 
@@ -92,9 +93,14 @@ def _radius(data: bytes) -> Facts | None:
 
 
 def _zabbix(data: bytes) -> Facts | None:
-    if not data.startswith(b"ZBXD\x01"):
+    """Read a framed answer: length at 5, little endian; a part of it tells no version yet."""
+    if not data.startswith(b"ZBXD\x01") or len(data) < 13:
         return None
-    return Facts("zabbix-agent", {"zabbix.version": decode(data[13:64])}, 0.98)
+    size = int.from_bytes(data[5:9], "little")
+    version = re.match(rb"[0-9]+(?:\.[0-9a-z]+){1,3}", data[13 : 13 + min(size, 64)])
+    whole = version is not None and len(data) >= 13 + size
+    told = {"zabbix-agent.version": decode(version[0])} if version and whole else {}
+    return Facts("zabbix-agent", told, 0.98)
 
 
 def _postgres(data: bytes) -> Facts | None:
