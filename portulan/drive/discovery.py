@@ -10,18 +10,20 @@ from numpy.typing import NDArray
 
 from portulan.drive.conductor import Amend, Conductor, Course
 from portulan.drive.connecting import ConnectSweep
+from portulan.drive.echoes import EchoSweep, echo_kind
 from portulan.drive.findings import SILENT_LISTED_MAX, Findings
+from portulan.drive.packets import Report
 from portulan.drive.step import Step
 from portulan.drive.ways import Cables, Learned, Way, range_texts
 from portulan.link.routes import neighbour_table, neighbours
 from portulan.record import AnyEvent, Host, Note
 from portulan.scan.neighbour import QUESTION, NeighbourKind
 from portulan.scan.pace import RoundTrip
-from portulan.scan.ping import PROBES, PingKind
+from portulan.scan.ping import ECHO, ECHO6, PROBES, PingKind
 from portulan.scan.sweep import Sweep
 from portulan.scan.verdict import Reason
 from portulan.target.address import address_value
-from portulan.target.ranges import Range, merge
+from portulan.target.ranges import Range, merge, subtract
 from portulan.target.space import TCP, Space
 
 #: Neighbours answer fast or not at all.
@@ -81,8 +83,10 @@ class Discovery:
         if self._asks_anyway:
             return merge([*local, *others])
         yield from self._local()
-        space = Space.hosts(others, CONNECT_PORTS)
-        found: list[Range] = list(local)
+        whole = Space.hosts(others, CONNECT_PORTS)
+        if self._plan.rights.ping_sockets:
+            yield from self._echo(others)
+        space = Space.hosts(subtract(merge(others), self._up_ranges(whole)), CONNECT_PORTS)
         if space.size:
             phase, sweep = self._conductor.sweep("discover", space)
             findings = self._conductor.findings(space)
@@ -93,8 +97,42 @@ class Discovery:
             ), phase))
             yield from self._resolved(findings, space)
             yield from self._say_down(findings, space)
-            found += self._up_ranges(space)
-        return merge(found)
+        if whole.size:
+            yield from self._macs(whole)
+        return merge([*local, *self._up_ranges(whole)])
+
+    def _echo(self, ranges: Sequence[Range]) -> Iterator[Step]:
+        """Ask by ICMP echo through ping sockets, which need no right either."""
+        request, conductor = self._plan.aim.request, self._conductor
+        for family, question in ((4, ECHO), (6, ECHO6)):
+            space = Space.hosts([r for r in ranges if r.family == family], [question])
+            if not space.size:
+                continue
+            kind = echo_kind(space, family, key=conductor.key, contact=request.contact)
+            phase, sweep = conductor.sweep(f"echo{family}", space)
+
+            def make(report: Report, sweep: Sweep = sweep, kind: PingKind = kind) -> EchoSweep:
+                return EchoSweep(
+                    sweep, kind, report=report, stop=conductor.stop,
+                    zones=self._plan.ways.zones(), interface=request.interface)
+
+            yield from conductor.run(Course(
+                sweep, conductor.findings(space, kind, proves=False), make, phase))
+
+    def _macs(self, space: Space) -> Iterator[Step]:
+        """Tell the Ethernet addresses that the kernel learned from hosts that are up."""
+        if not self._plan.ways.ranges("neighbour"):
+            return
+        events: list[AnyEvent] = []
+        for one in neighbour_table():
+            text = str(Range(one.family, one.address))
+            reason = self._tally.up.get(text, "")
+            known = reason in (Reason.ARP_RESPONSE.text, Reason.ND_RESPONSE.text)
+            if one.mac is not None and reason and not known and (
+                    _host_number(space, one.family, one.address) >= 0):
+                events.append(Host(addr=text, state="up", reason=reason,
+                                   mac=one.mac.hex(":"), vendor=_maker(one.mac)))
+        yield Step(events)
 
     def _resolved(self, findings: Findings, space: Space) -> Iterator[Step]:
         """Say who is up by the kernel's ARP and ND: our connects made it ask its neighbours.

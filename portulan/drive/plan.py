@@ -365,7 +365,7 @@ def _legs(request: Request, ways: Ways, rights: Rights) -> tuple[tuple[Leg, ...]
     """Return how each protocol's ports are asked, and why so."""
     raw = rights.net_raw and rights.packet_sockets
     if request.method == "ping":
-        return (), _ping_why(ways, raw)
+        return (), _ping_why(ways, raw, echo=rights.ping_sockets)
     told = [_leg(method, request.tcp_flags, rights, raw=raw)
             for method in (request.method, *request.also)]
     return tuple(leg for leg, _ in told), "; ".join(why for _, why in told)
@@ -390,9 +390,10 @@ def _leg(method: str, flags: int | None, rights: Rights, *, raw: bool) -> tuple[
     return Leg(method, raw), f"{name}{shown}, as asked"
 
 
-def _ping_why(ways: Ways, raw: bool) -> str:
+def _ping_why(ways: Ways, raw: bool, *, echo: bool) -> str:
     if not raw:
-        return "hosts only, by connecting to ports 80 and 443: no CAP_NET_RAW"
+        by = "ICMP echo and by connecting" if echo else "connecting"
+        return f"hosts only, by {by} to ports 80 and 443: no CAP_NET_RAW"
     parts = []
     if any(way.neighbour for way in ways.reached):
         parts.append("ARP and ND on the link")

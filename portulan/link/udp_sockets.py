@@ -29,7 +29,7 @@ from portulan.wire.frames import Frames, LinkType
 IP_RECVTTL, IP_RECVERR = 12, 11
 IPV6_RECVHOPLIMIT, IPV6_RECVERR = 51, 25
 SO_TIMESTAMPNS: Final = 35
-_TTL_OF: Final = {(socket.IPPROTO_IP, 2), (socket.IPPROTO_IPV6, 52)}
+TTL_OF: Final = {(socket.IPPROTO_IP, 2), (socket.IPPROTO_IPV6, 52)}
 _ERROR_OF: Final = {(socket.IPPROTO_IP, IP_RECVERR), (socket.IPPROTO_IPV6, IPV6_RECVERR)}
 #: struct sock_extended_err (linux/errqueue.h): errno, origin, type, code, padding, info, data.
 _EXTENDED: Final = struct.Struct("=IBBBBII")
@@ -153,8 +153,8 @@ class UdpSocketsLink(Closing):
             for _ in range(PORTION):
                 data, told, _, source = sock.recvmsg(SIZE_MAX, ANCILLARY_BYTES)
                 ports = struct.pack(">HHHH", source[1], sport, 8 + len(data), 0)
-                packet = _ip(family, UDP_NUMBER, _packed(family, source[0]), ports + data,
-                             ttl=_ttl(told))
+                packet = ip_packet(family, UDP_NUMBER, packed(family, source[0]), ports + data,
+                             ttl=ttl_of(told))
                 self._hear(packet, told)
 
     def _errors(self, sock: socket.socket, family: int, sport: int) -> None:
@@ -165,7 +165,7 @@ class UdpSocketsLink(Closing):
                 for level, kind, data in told:
                     if (level, kind) in _ERROR_OF and len(data) >= _EXTENDED.size:
                         ports = struct.pack(">HHHH", sport, target[1], 8, 0)
-                        self._complaint(family, data, _packed(family, target[0]), ports, told=told)
+                        self._complaint(family, data, packed(family, target[0]), ports, told=told)
 
     def _complaint(
         self, family: int, data: bytes, target: bytes, ports: bytes, *, told: Ancillary
@@ -177,9 +177,7 @@ class UdpSocketsLink(Closing):
             self._hear(_icmp(family, (kind, code), source, target, ports), told)
 
     def _hear(self, packet: bytes, told: Ancillary) -> None:
-        stamps = [data for _, kind, data in told if kind == SO_TIMESTAMPNS and len(data) == 16]
-        seconds, rest = _TIMESPEC.unpack(stamps[0]) if stamps else (0, time.time_ns())
-        self._heard.append((packet, seconds * 1_000_000_000 + rest))
+        self._heard.append((packet, time_of(told)))
 
     def counters(self) -> Counters:
         """Return what passed so far; what a full receive buffer lost is not told to us."""
@@ -198,16 +196,25 @@ class UdpSocketsLink(Closing):
         self._poll.close()
 
 
-def _packed(family: int, text: str) -> bytes:
+def packed(family: int, text: str) -> bytes:
+    """Return the octets of an address's text, its zone left out."""
     return socket.inet_pton(FAMILY[family], text.partition("%")[0])
 
 
-def _ttl(told: Ancillary) -> int:
-    found = [data for level, kind, data in told if (level, kind) in _TTL_OF and len(data) >= 4]
+def ttl_of(told: Ancillary) -> int:
+    """Return the time to live that came beside a message; 0 if none did."""
+    found = [data for level, kind, data in told if (level, kind) in TTL_OF and len(data) >= 4]
     return struct.unpack_from("=I", found[0])[0] & 0xFF if found else 0
 
 
-def _ip(family: int, protocol: int, source: bytes, body: bytes, *, ttl: int = 0) -> bytes:
+def time_of(told: Ancillary) -> int:
+    """Return when the kernel took a message in, in Unix nanoseconds; now if it did not say."""
+    stamps = [data for _, kind, data in told if kind == SO_TIMESTAMPNS and len(data) == 16]
+    seconds, rest = _TIMESPEC.unpack(stamps[0]) if stamps else (0, time.time_ns())
+    return seconds * 1_000_000_000 + rest
+
+
+def ip_packet(family: int, protocol: int, source: bytes, body: bytes, *, ttl: int = 0) -> bytes:
     """Return a packet from an address to us, as far as the kernel told it."""
     if family == 4:
         size = 20 + len(body)
@@ -219,8 +226,8 @@ def _icmp(
     family: int, kind: tuple[int, int], source: bytes, target: bytes, ports: bytes
 ) -> bytes:
     """Return the ICMP error about a datagram of ours to a target."""
-    quote = bytearray(_ip(family, UDP_NUMBER, b"", ports))
+    quote = bytearray(ip_packet(family, UDP_NUMBER, b"", ports))
     at = 16 if family == 4 else 24
     quote[at : at + len(target)] = target
     number = ICMP_NUMBER if family == 4 else ICMP6_NUMBER
-    return _ip(family, number, source, struct.pack(">BBHI", *kind, 0, 0) + bytes(quote))
+    return ip_packet(family, number, source, struct.pack(">BBHI", *kind, 0, 0) + bytes(quote))

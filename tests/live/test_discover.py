@@ -47,6 +47,17 @@ def test_people_get_a_table_within_80_columns_and_a_kept_chart(make_lab):  # noq
     assert max(map(len, lines)) <= 80
 
 
+def test_without_rights_hosts_are_found_by_echo_where_the_group_may(make_lab):  # noqa: F811
+    lab = make_lab("firewalls")
+    lab.run(["sysctl", "-qw", "net.ipv4.ping_group_range=0 2147483647"])
+    out, err = discover(lab, "10.81.0.8/29", "--json", "--no-keep", prefix=UNPRIVILEGED)
+    up = {e["addr"]: e for e in map(json.loads, out.splitlines()) if e["type"] == "host"}
+    assert "ICMP echo" in err
+    assert up["10.81.0.8"]["reason"] == "echo-reply"  # it drops 80 and 443
+    assert up["10.81.0.12"]["reason"] == "syn-ack"  # it drops echo requests
+    assert all(e["mac"] for e in up.values() if e["state"] == "up")
+
+
 def test_without_rights_hosts_are_found_by_connecting(make_lab):  # noqa: F811
     out, err = discover(make_lab("harbour"), "10.77.0.8/29", "-n", "--json", "--no-keep",
                         prefix=UNPRIVILEGED)
