@@ -199,13 +199,14 @@ def _clock(values: Sequence[int], times: NDArray[np.float64]) -> str:
 def _ids(ids: Sequence[int]) -> str:
     if not any(ids):
         return "zero"
-    steps = _steps(ids, 16)
-    if not steps.any():
+    most = int(_steps(ids, 16).max())
+    # Some count in the byte order of their processor, and send it as it is.
+    swapped = int(_steps([(each & 0xFF) << 8 | each >> 8 for each in ids], 16).max())
+    if not most:
         return "constant"
-    if int(steps.max()) <= SMALL_STEP:
-        return "count"
-    swapped = (steps >> 8) | ((steps & 0xFF) << 8)
-    return "count, bytes swapped" if int(swapped.max()) <= SMALL_STEP else "random"
+    if min(most, swapped) > SMALL_STEP:
+        return "random"
+    return "count" if most <= swapped else "count, bytes swapped"
 
 
 def _ecn(flags: int) -> str:
