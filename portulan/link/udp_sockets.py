@@ -211,7 +211,7 @@ def time_of(told: Ancillary) -> int:
     """Return when the kernel took a message in, in Unix nanoseconds; now if it did not say."""
     stamps = [data for _, kind, data in told if kind == SO_TIMESTAMPNS and len(data) == 16]
     seconds, rest = _TIMESPEC.unpack(stamps[0]) if stamps else (0, time.time_ns())
-    return seconds * 1_000_000_000 + rest
+    return int(seconds) * 1_000_000_000 + int(rest)
 
 
 def ip_packet(family: int, protocol: int, source: bytes, body: bytes, *, ttl: int = 0) -> bytes:
