@@ -338,7 +338,8 @@ class Dialogue:
         lane.asked = lane.probe.name
         if self._transport == "udp":
             lane.resend_ns = now + manner.answer_ns // 3
-        self._actions.append(Send(lane.number, lane.probe.filled(self._host)))
+        lane.sent = lane.probe.filled(self._host)
+        self._actions.append(Send(lane.number, lane.sent))
         self._note(lane.probe.name)
 
     def _note(self, name: str) -> None:
@@ -350,7 +351,7 @@ class Dialogue:
         for lane in list(self._lanes.values()):
             if lane.resend_ns and now >= lane.resend_ns:
                 lane.resend_ns = 0
-                self._actions.append(Send(lane.number, lane.probe.filled(self._host)))
+                self._actions.append(Send(lane.number, lane.sent))
             if now >= lane.until_ns and lane.number in self._lanes:
                 self._expire_lane(lane, now)
         if now >= self._end_ns and not self.done:
@@ -380,7 +381,7 @@ class Dialogue:
         """Judge what a connection has heard, and go on from there."""
         reply = self._reply(lane)
         lane.forget()
-        facts = self._known.take(reply)
+        facts = self._known.take(reply, asked=lane.sent)
         if facts is None:
             self._agenda.first(
                 Follow(probe, same=False) for probe in hints(reply.data) if self._is_fresh(probe))

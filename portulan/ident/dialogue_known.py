@@ -17,6 +17,12 @@ KEPT_MAX: Final = 1 << 20
 """Bytes kept of one port."""
 SURE: Final = 0.7
 """A protocol told less surely than this is no reason to stop asking."""
+ECHO: Final = Verdict(name="echo", rule="echo", confidence=0.95)
+"""The verdict on a service that returns what it is told (RFC 862)."""
+ECHO_LEAST: Final = 4
+"""Bytes of a question whose return is no accident."""
+MIRRORED: Final = (b"JDWP-Handshake", b"AMQP")
+"""Questions that a service of their own protocol returns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +56,17 @@ class Known:
         """Whether the protocol is known."""
         return self.facts is not None and self.facts.sure >= SURE
 
-    def take(self, reply: Reply) -> Facts | None:
-        """Keep a reply and judge it; return what it says by itself."""
+    def take(self, reply: Reply, *, asked: bytes = b"") -> Facts | None:
+        """Keep a reply and judge it; return what it says by itself.
+
+        Whoever returns what it was asked says nothing of its own, in whatever protocol that was.
+        """
         if len(self.replies) < REPLIES_MAX and self.kept < KEPT_MAX:
             self.replies.append(reply)
             self.kept += len(reply.data)
+        if _is_echo(asked, reply.data):
+            self.verdict, self.facts = ECHO, Facts("echo", {}, 0.95)
+            return self.facts
         facts = parse(reply)
         verdict = judge(reply, self.book) if facts is not None else None
         if facts is not None and verdict is not None:
@@ -69,6 +81,11 @@ class Known:
     def move_inside(self, tls: Secured) -> None:
         """Forget verdicts on what was said outside of TLS: the service is inside."""
         self.tls, self.verdict, self.facts = tls, None, None
+
+
+def _is_echo(asked: bytes, said: bytes) -> bool:
+    long = len(said) >= ECHO_LEAST and said == asked[: len(said)]
+    return long and not asked.startswith(MIRRORED)
 
 
 def _weight(verdict: Verdict) -> tuple[bool, bool, float]:

@@ -60,6 +60,8 @@ class Lane:
     state: LaneState = LaneState.OPENING
     asked: str = ""
     """The probe that `heard` answers; empty: none, the service spoke first."""
+    sent: bytes = b""
+    """What was asked last."""
     resend_ns: int = 0
     """When a datagram is sent again; 0: never."""
     first_ns: int = 0

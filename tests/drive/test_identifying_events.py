@@ -65,6 +65,14 @@ def test_recorded_service_is_judged_anew_by_newer_rules():
     assert judge_again(old) == old
 
 
+def test_echo_stays_an_echo_though_it_returned_another_protocol():
+    known = Known()
+    known.take(SSH, asked=SSH.data)
+    outcome = Outcome("answered", known.verdict, None, (SSH,), (), 1)
+    echo = service_event(Identified(AIM, outcome, 0))
+    assert echo.name == "echo" and judge_again(echo) is echo
+
+
 def test_service_without_its_bytes_stays_as_it_is():
     bare = Service(addr="10.0.0.1", port=22, protocol="tcp", name="ssh", product="X")
     assert judge_again(bare) is bare

@@ -159,6 +159,13 @@ def test_flood_is_cut_off():
     assert len(outcome.replies) == FLOODS_MAX and outcome.state == "answered"
 
 
+def test_service_that_returns_what_it_is_asked_is_an_echo_and_no_other():
+    world = World(Server(answer=lambda data: data), 40_007)
+    outcome = world.run()
+    assert outcome.verdict.name == "echo" and world.took_ms < 700
+    assert World(Server(answer=lambda data: data), 445).run().verdict.name == "echo"
+
+
 def test_printer_is_listened_to_and_never_asked():
     world = World(Server(), 9_100)
     assert world.run().asked == () and world.server.seen == []

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from portulan.ident.dialogue_known import KEPT_MAX, REPLIES_MAX, Known, Secured
 from portulan.ident.reply import Reply
 
@@ -10,6 +12,16 @@ def test_what_says_more_wins_and_fields_are_not_mixed():
     first = known.verdict
     known.take(Reply("tcp", b"220 ready\r\n"))
     assert known.verdict is first and known.told and known.sure
+
+
+@pytest.mark.parametrize(("asked", "said", "name"), [
+    (b"GET / HTTP/1.1\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n", "echo"),
+    (b"GET / HTTP/1.1\r\n\r\n", b"GET / HTTP", "echo"),
+    (b"JDWP-Handshake", b"JDWP-Handshake", "jdwp"), (b"PING\r\n", b"PI", None),
+])
+def test_returned_question_is_an_echo_unless_its_protocol_returns_it(asked, said, name):
+    facts = Known().take(Reply("tcp", said), asked=asked)
+    assert (facts.name if facts else None) == name
 
 
 def test_unread_reply_is_kept_and_tells_nothing():
