@@ -29,11 +29,12 @@ from portulan.link.contract import Link
 from portulan.link.packet import PacketLink
 from portulan.link.raw import RawLink
 from portulan.record import AnyEvent, Host, Progress
+from portulan.scan.capacity import Capacity
 from portulan.scan.kind import Kind
 from portulan.scan.pace import TIMING, RoundTrip
 from portulan.scan.paths import Paths
-from portulan.scan.sweep import Sweep
-from portulan.scan.verdict import REASON_TEXT, Answers, Reason
+from portulan.scan.sweep import SENTINELS, Sweep
+from portulan.scan.verdict import REASON_TEXT, Answers, Reason, State
 from portulan.target.permutation import Shard
 from portulan.target.space import Space
 from portulan.wire.frames import LinkType
@@ -55,6 +56,9 @@ SCAN: Final = "scan"
 #: rule and waiting is cheap; resets are limited by few.
 DOUBT: Final = 1e-4
 DOUBT_UDP: Final = 0.02
+#: Slower or shorter scans don't find out what the path takes: no path that is usable takes less.
+CAPACITY_LEAST_PPS: Final = 200
+CAPACITY_LEAST_PROBES: Final = 2_000
 
 News: TypeAlias = "queue.Queue[Found | BaseException | None]"
 Amend: TypeAlias = Callable[[list[AnyEvent]], list[AnyEvent]]
@@ -142,8 +146,18 @@ class Conductor:
             recall_least=aim.request.recall if measured else 0.0,
             span_of=space.host_span if asks_ports(name) and method != "connect" else None,
             doubt=DOUBT_UDP if method == "udp" else DOUBT,
+            capacity=self._capacity(space) if asks_ports(name) and method != "connect" else None,
+            # Silence of a closed UDP port is a limiter's as a rule.
+            sentinels=(State.OPEN,) if method == "udp" else SENTINELS,
         )
         return Phase(name, fingerprint(space, seed, shard)), sweep
+
+    def _capacity(self, space: Space) -> Capacity | None:
+        """Return what finds the path's capacity; None where there is too little to find it by."""
+        rate = self.plan.aim.rate_pps
+        if rate < CAPACITY_LEAST_PPS or space.size < CAPACITY_LEAST_PROBES:
+            return None
+        return Capacity(rate)
 
     def on_links(
         self, sweep: Sweep, kind: Kind, cables: Cables | None = None, *, whole_hosts: bool = False,

@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 
 #: Passes whose order is looked at: later ones ask only few hosts.
 PASSES: Final = 2
+#: Of many refusals, a little earlier than chance has other reasons, as a rate that grew too fast.
+MEAN_MOST: Final = 0.42
+HIGHEST_MOST: Final = 0.8
 #: The second pass brings this share of the first one's refusals, or more: hardly a loss.
 STEADY: Final = 0.5
 #: Refusals that such a share is believed of.
@@ -56,9 +59,11 @@ class Skew:
         count = count[some]
         below = count / 2 - self._sum[:, some].sum(axis=0)
         mean = below > NormalDist().inv_cdf(1 - self._doubt) * np.sqrt(count / 12)
+        mean &= below > (0.5 - MEAN_MOST) * count
         with np.errstate(divide="ignore", invalid="ignore"):
             chance = self._count[:, some] * np.log(self._highest[:, some])
         highest = np.nansum(chance, axis=0) < np.log(self._doubt)
+        highest &= self._highest[:, some].max(axis=0) < HIGHEST_MOST
         found: NDArray[np.int64] = some[mean | highest | self._steady(some)]
         return found
 

@@ -14,7 +14,7 @@ arrives, `feed` it, and begin again. Spurious calls are harmless. All times are 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -25,18 +25,23 @@ from portulan.target.bitmap import Bitmap
 from portulan.target.permutation import Permutation, Shard
 
 from . import recall
+from .capacity import Capacity
 from .limits import REFUSALS, Limits
 from .loss import TRIES_LEAST, Loss
 from .loss import TRIES_MAX as TRIES_MAX  # noqa: PLC0414 - others take it from here
 from .pace import Pace, RoundTrip
 from .sentlog import SentLog
 from .skew import Skew
-from .verdict import NEXT_HOLD, Answers, Hold
+from .verdict import NEXT_HOLD, Answers, Hold, State
 
 #: Positions permuted at once: large enough for vector speed, small enough for the cache.
 CHUNK: Final = 16_384
+#: Whose answers are worth asking for again, to see whether they still come.
+SENTINELS: Final = (State.OPEN, State.CLOSED, State.UNFILTERED)
 #: The first position of an emission that is no stretch of a pass.
 NO_STRETCH: Final = -1
+#: The try that sentinels of the capacity are asked with: passes hardly ever get there.
+SENTINEL_TRY: Final = TRIES_MAX
 #: Hosts of a sweep beyond which none is looked at for a limiter: each has so few probes in a second
 #: that no known limiter is felt.
 LIMITED_HOSTS_MAX: Final = 65_536
@@ -95,6 +100,7 @@ class Sweep:
         hosts: int = 1, host_of: Callable[[NDArray[np.int64]], NDArray[np.int64]] | None = None,
         audit: bool = False, recall_least: float = 0.0,
         span_of: Callable[[int], tuple[int, int]] | None = None, doubt: float = 0.0,
+        capacity: Capacity | None = None, sentinels: Sequence[State] = SENTINELS,
     ) -> None:
         self._order = Permutation(max(size, 1), seed)
         self._shard = shard or Shard(1, 1)
@@ -115,6 +121,7 @@ class Sweep:
         self._audits = (audit or recall_least > 0) and self.tries_max > 1
         self._audit: Audit | None = None
         self._depth_least = 0
+        self.capacity, self._sentinels = capacity, np.isin(np.arange(len(State)), sentinels)
         self._span_of = span_of
         watched = span_of is not None and hosts <= LIMITED_HOSTS_MAX and self.tries_max > 1
         self._skew = Skew(hosts, doubt) if watched else None
@@ -122,6 +129,7 @@ class Sweep:
         self._limited = np.zeros(hosts if watched else 0, np.bool_)
         self._looked_at = 0
         self._scheduled: list[Emission] = []
+        self._placed = (np.empty(0, np.int64), np.empty(0, np.int64))
         self._chunk: tuple[NDArray[np.int64], NDArray[np.int64], int] = (
             np.empty(0, np.int64), np.empty(0, np.int64), 0,
         )
@@ -207,9 +215,13 @@ class Sweep:
         """Return up to `room` probes to send at `now`, None if none may leave yet."""
         if self.done:
             return None
+        if self.capacity is not None:
+            self.pace.rate_pps = self.capacity.rate_pps
         room = self.pace.allowance(now, room)
         if room > 0 and self._ask_limited(now, room):
             return self._scheduled.pop()
+        if room > 0 and self._ask_sentinels(now):
+            room = max(room // 2, 1)
         while room > 0 and not self.done:
             index, position, at = self._chunk
             if at < len(index):
@@ -384,14 +396,25 @@ class Sweep:
             self._scheduled.append(Emission(index, try_no, NO_STRETCH, NO_STRETCH))
         return bool(asked)
 
+    def _ask_sentinels(self, now: int) -> bool:
+        """Have sentinels asked in the midst of others, while others are asked."""
+        if self.capacity is None or self._chunk[2] >= len(self._chunk[0]):
+            return False
+        chosen = self.capacity.choose(now, self.round_trip.wait_ns, self.sent)
+        if len(chosen):
+            self._scheduled.append(Emission(chosen, SENTINEL_TRY, NO_STRETCH, NO_STRETCH))
+        return len(chosen) > 0
+
     def _watch(self, answers: Answers) -> None:
         """Note where in the passes refusals came."""
         if self._skew is None:
             return
-        refusals = answers.take(np.isin(answers.state, REFUSALS))
-        place = (self._position(refusals.index) // self._shard.count + 1) / self._total
+        refused = np.isin(answers.state, REFUSALS)
+        place = self._position(answers.index)[refused] // self._shard.count
+        refusals = answers.take(refused)
         self._skew.learn(
-            self._host_of(refusals.index), place, refusals.try_no.astype(np.int64),
+            self._host_of(refusals.index), (place + 1) / self._total,
+            refusals.try_no.astype(np.int64),
             index=refusals.index, time_ns=refusals.time_ns,
         )
 
@@ -406,6 +429,8 @@ class Sweep:
             self._audit.hear(answers, self._answered)
         if len(self.limits.hosts):
             self.limits.hear(self._host_of(answers.index), answers)
+        if self.capacity is not None:
+            self.capacity.hear(answers.index[answers.try_no == SENTINEL_TRY])
         # A firm answer goes before a soft one for the same probe in the same batch.
         _, first = np.unique(answers.index * 2 + answers.soft, return_index=True)
         answers = answers.take(first)
@@ -423,6 +448,11 @@ class Sweep:
         self.round_trip.feed(rtt[(rtt >= 0) & ~answers.soft])
         self._watch(answers)
         self._deepen(answers)
+        if self.capacity is not None:
+            known = answers.index[~answers.soft & self._sentinels[answers.state]]
+            if self._limited.any():
+                known = known[~self._limited[self._host_of(known)]]
+            self.capacity.know(known)
         self.done = self.done or self._answers >= self._total
         return answers, rtt
 
@@ -454,7 +484,10 @@ class Sweep:
         self.done = self.done or self._answers >= self._total
 
     def _position(self, index: NDArray[np.int64]) -> NDArray[np.int64]:
-        return self._order.inverse(index)
+        """Return the places of probes in the order; those of one batch are asked for repeatedly."""
+        if self._placed[0] is not index:
+            self._placed = index, self._order.inverse(index)
+        return self._placed[1]
 
     def ours(self, index: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Tell our shard's probes from others', whose replies reach the same machine."""
