@@ -189,8 +189,7 @@ def _merged(
     """Return what was seen at rates that are nearly the same as one: a few rows instead of all."""
     _, first, row = np.unique(
         np.round(np.log(rate) / NEARLY), return_index=True, return_inverse=True)
-    merged = np.zeros((2, len(first)))
-    np.add.at(merged, (slice(None), row), np.stack([lost, count]))
+    merged = [np.bincount(row, each).astype(np.float64) for each in (lost, count)]
     return rate[first], merged[0], merged[1]
 
 
