@@ -128,4 +128,6 @@ def stamp_init(rows: NDArray[np.uint8], transport: int, tag: Column) -> None:
     """Write initiate tags and checksums into rows whose INIT begins at `transport`."""
     at = transport + TAG_AT
     rows[:, at : at + 4] = tag.astype(">u4").view(np.uint8).reshape(-1, 4)
-    SCTP.view(rows, transport).checksum[:] = crc32c_rows(rows, transport).byteswap()
+    view = SCTP.view(rows, transport)
+    view.checksum[:] = 0  # the sum is made over zeros, and a template has one of its own
+    view.checksum[:] = crc32c_rows(rows, transport).byteswap()

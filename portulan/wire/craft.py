@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from portulan.errors import UsageError
 from portulan.wire.checksum import checksum_rows, finish, finish_udp, sum_rows
 from portulan.wire.craft_set import VALUES_MAX, Many
+from portulan.wire.crc32c import crc32c_rows
 from portulan.wire.ethernet import Ethernet
 from portulan.wire.frames import Frames, LinkType
 from portulan.wire.header import BY_LINK, Header, Packet
@@ -26,6 +27,7 @@ from portulan.wire.icmpv6 import ICMPv6
 from portulan.wire.igmp import IGMP
 from portulan.wire.ipv4 import IPv4
 from portulan.wire.ipv6 import IPv6
+from portulan.wire.sctp import SCTP
 from portulan.wire.tcp import TCP
 from portulan.wire.udp import UDP
 
@@ -186,10 +188,13 @@ def _sum_up(rows: Rows, outer: list[Place], place: Place) -> None:
         stop = min(stop, at + words * 4)
     elif type(header) in _OVER_PSEUDO:
         initial = _pseudo_sums(rows, outer, _OVER_PSEUDO[type(header)], stop - at)
-    elif not isinstance(header, _OVER_ALL):
+    elif not isinstance(header, (*_OVER_ALL, SCTP)):
         return
     view = type(header).view(rows, at)
     view.checksum[:] = 0
+    if isinstance(header, SCTP):
+        view.checksum[:] = crc32c_rows(rows, at).byteswap()
+        return
     if isinstance(header, UDP):
         view.checksum[:] = finish_udp(sum_rows(rows, at, stop) + initial)
     elif at % 2:

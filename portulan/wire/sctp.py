@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from portulan.wire.header import Header
+from typing import Self
+
+from portulan.wire.crc32c import crc32c
+from portulan.wire.header import Header, Place
 from portulan.wire.inside import ITEMS_MAX, Inside, Told, Value, number_at
-from portulan.wire.layout import u16, u32
+from portulan.wire.layout import auto, u16, u32
 
 _CHUNKS = {
     0: "DATA", 1: "INIT", 2: "INIT_ACK", 3: "SACK", 4: "HEARTBEAT", 5: "HEARTBEAT_ACK", 6: "ABORT",
@@ -29,13 +32,20 @@ class SCTP(Header, protocol=132):
     sport: u16 = 0
     dport: u16 = 0
     tag: u32 = 0
-    checksum: u32 = 0
+    checksum: u32 = auto()
 
     chunks = Told("types of the chunks, in order", list)
     init_tag = Told("tag that an INIT or INIT_ACK asks for", int)
     tsn = Told("transmission number of the first DATA chunk", int)
     stream = Told("of the first DATA chunk", int)
     payload_protocol = Told("identifier of what the first DATA chunk carries", int)
+
+    def fill(self, place: Place) -> Self:
+        """Fill the checksum, whose octets are in little-endian order (RFC 9260 appendix A)."""
+        if self.is_given("checksum"):
+            return self
+        value = crc32c(self.pack() + place.body)
+        return self.filled(checksum=int.from_bytes(value.to_bytes(4, "little"), "big"))
 
     def inside(self, octets: bytes, at: int, end: int) -> Inside:
         """Tell the chunks."""
