@@ -13,7 +13,7 @@ import portulan.wire as wire
 from portulan.errors import UsageError, WireError
 from portulan.wire.columns import columns, known_fields, plain, text
 from portulan.wire.dissect import DEPTH_MAX, Dissection, dissect
-from portulan.wire.esp import AH
+from portulan.wire.esp import AH, ESP
 from portulan.wire.filter import compile_filter
 from portulan.wire.frames import Frames
 from portulan.wire.geneve import Geneve
@@ -95,7 +95,10 @@ def seeds() -> list[bytes]:
         GRE(has_key=1) / b"\0\0\0\7" / wire.IPv4() / udp[0], AH() / wire.IPv4() / wire.TCP(),
         IGMP(type=34, group=1) / octets("04000000 ef010203"), wire.IPv4() / wire.IPv6() / tcp[0],
         SCTP() / octets("01000014 0000abcd" + "00" * 12 + "00030011 00000007 0002 0000" + "00" * 8),
-        octets(OSPF), wire.HopByHop() / bytes(6) / udp[0],
+        octets(OSPF), wire.HopByHop() / bytes(6) / udp[0], wire.Destination() / bytes(6) / udp[0],
+        wire.Routing(length=2, kind=4, segments_left=1) / bytes(20) / tcp[0],
+        wire.Fragment() / udp[0], ESP(spi=7) / bytes(40), wire.ICMP.echo(id=7, seq=1) / b"me",
+        wire.ICMP.unreachable(3, (wire.IPv4() / wire.UDP(sport=4, dport=9)).pack()),
         wire.ICMPv6.neighbour_solicitation("::1", mac=1),
     ]
     found = [wire.Ethernet() / each / body for each in ip for body in carried]
@@ -104,6 +107,7 @@ def seeds() -> list[bytes]:
         wire.Ethernet() / PPPoE(length=200) / PPP() / wire.IPv4() / tcp[0],
         wire.Ethernet(ethertype=0x88CC) / octets(LLDP), wire.Ethernet(ethertype=38) / octets(STP),
         wire.Ethernet() / wire.VLAN() / wire.VLAN() / wire.VLAN() / wire.IPv4() / udp[0],
+        wire.Ethernet(ethertype=36) / octets("aaaa03 000000 0806") / wire.ARP(),
         wire.Ethernet(ethertype=0x8863) / octets("11090000 0004 0101"),
         wire.Ethernet() / wire.ARP(),
     ]

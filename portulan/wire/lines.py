@@ -135,7 +135,7 @@ class SIP(Header, udp=5060, tcp=5060):
         line, where = _line(octets, at, end)
         told: dict[str, Value] = {"line": text_of(line)}
         first, _, rest = line.partition(b" ")
-        if first == b"SIP/2.0":
+        if first == b"SIP/2.0" and rest[:3].isdigit():
             told["status"] = int(rest[:3])
         else:
             told.update(method=text_of(first), uri=text_of(rest.rpartition(b" ")[0]))

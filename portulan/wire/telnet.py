@@ -32,7 +32,9 @@ class Telnet(Header, tcp=23):
     def inside(self, octets: bytes, at: int, end: int) -> Inside:
         """Tell commands, and the first line of text."""
         commands, options, text, defect = list[int](), list[int](), bytearray(), ""
-        while at < end and len(commands) < ITEMS_MAX:
+        for _ in range(ITEMS_MAX):
+            if at >= end:
+                break
             found = octets.find(_IAC, at, end)
             stop = end if found < 0 else found
             text += octets[at:stop]

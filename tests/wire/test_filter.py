@@ -24,6 +24,8 @@ from tests.wire.generators import hostile_octets
 PAIRS = int(os.environ.get("PORTULAN_FILTER_PAIRS", "300"))
 """Random pairs in a run of the tests; the first 6,000 seeds were tried once."""
 FIRST = int(os.environ.get("PORTULAN_FILTER_SEED", "0"))
+REFUSED = ("one geneve only", "division by zero")
+"""What tcpdump takes and we do not: a tunnel in a tunnel, a divisor that is always zero."""
 SO_ATTACH_FILTER = 26
 
 
@@ -65,8 +67,8 @@ def test_random_filters_and_captures_get_tcpdumps_verdicts():
         try:
             ours = compile_filter(text, LINKS[link])
         except UsageError as error:
-            if "one geneve only" in str(error):
-                continue  # a tunnel in a tunnel: not ours yet
+            if any(each in str(error) for each in REFUSED):
+                continue
             # Ways of one expression are told apart: more filters are known to match nothing.
             frames = batch(rng, LINKS[link], 200)
             assert "can match" in str(error), (seed, text)
