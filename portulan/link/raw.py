@@ -4,6 +4,10 @@ Sends by a raw IP socket that brings its own header, because frames that a packe
 `lo` towards 127/8 are dropped as martians. Receives network-layer packets from a ring on the same
 interface: whatever link header there is, the kernel has taken it off, and since the ring asks for
 one EtherType only, it never sees the outgoing copy of a packet, which on `lo` would double each.
+
+A socket bound to `lo` reaches 127/8 and `::1` alone: this machine's other addresses are routed by
+way of the interfaces that have them. So packets to addresses of ours leave by a socket that is not
+bound, and only those: what else is sent here must not find a way out by another interface.
 """
 
 from __future__ import annotations
@@ -16,9 +20,10 @@ from numpy.typing import NDArray
 
 from portulan.errors import UsageError
 from portulan.link.contract import Closing, Counters, check_frames
-from portulan.link.device import Device, device_up
+from portulan.link.device import ARPHRD_LOOPBACK, Device, device_up
 from portulan.link.packet_socket import GONE, Program, gone, open_socket, raise_send_buffer
 from portulan.link.ring_rx import BLOCK_BYTES, BLOCKS, RxRing
+from portulan.link.routes import Routes
 from portulan.link.sendmmsg import send_many, strerror
 from portulan.wire.frames import Frames, LinkType
 
@@ -60,6 +65,7 @@ class RawLink(Closing):
         self._sent = self._received = self._refused = 0
         self._rx: RxRing | None = None
         self._tx: socket.socket | None = None
+        self._own: _Own | None = None
         try:
             if rx:
                 self._rx = RxRing(
@@ -68,6 +74,8 @@ class RawLink(Closing):
                     block_bytes=rx_block_bytes)
             if tx:
                 self._tx = _open_sender(self._device, family)
+                if self._device.hardware == ARPHRD_LOOPBACK:
+                    self._own = _Own(family)
         except BaseException:
             self.close()
             raise
@@ -81,10 +89,12 @@ class RawLink(Closing):
             return 0
         self._check_headers(frames)
         names = _destinations(frames, self._family, self._device.index)
-        done = 0
+        sender, done = self._tx, 0
+        if self._own is not None and self._own.all(names["addr"]):
+            sender = self._own.sender
         while done < len(frames):
             rest = slice(done, len(frames))
-            outcome = send_many(self._tx.fileno(), frames.take(rest), names[rest])
+            outcome = send_many(sender.fileno(), frames.take(rest), names[rest])
             done += outcome.taken
             self._sent += outcome.taken
             if outcome.errno in GONE:
@@ -116,7 +126,7 @@ class RawLink(Closing):
 
     def close(self) -> None:
         """Free ring and sockets."""
-        for part in (self._rx, self._tx):
+        for part in (self._rx, self._tx, self._own):
             if part is not None:
                 part.close()
 
@@ -131,7 +141,36 @@ class RawLink(Closing):
             raise UsageError(f"a packet is not of IPv{self._family}, as this link is")
 
 
-def _open_sender(found: Device, family: int) -> socket.socket:
+class _Own:
+    """A sender to addresses of this machine, and which those are."""
+
+    def __init__(self, family: int) -> None:
+        self._family, self.sender = family, _open_sender(None, family)
+        self._routes: Routes | None = None
+        self._known: set[bytes] = set()
+
+    def all(self, addresses: NDArray[np.void]) -> bool:
+        """Tell whether all these addresses are this machine's."""
+        rows = np.ascontiguousarray(addresses).view(np.uint8).reshape(len(addresses), -1)
+        if (rows == rows[0]).all():
+            rows = rows[:1]
+        return all(self._is_own(row.tobytes()) for row in np.unique(rows, axis=0))
+
+    def _is_own(self, octets: bytes) -> bool:
+        if octets not in self._known:
+            self._routes = self._routes or Routes.load()
+            way = self._routes.lookup(int.from_bytes(octets, "big"), self._family)
+            if way is None or not way.loopback:
+                return False
+            self._known.add(octets)
+        return True
+
+    def close(self) -> None:
+        """Close the socket."""
+        self.sender.close()
+
+
+def _open_sender(found: Device | None, family: int) -> socket.socket:
     # IPPROTO_RAW: such a socket only sends, the kernel queues nothing for it.
     sock = open_socket(FAMILY[family], socket.SOCK_RAW, socket.IPPROTO_RAW)
     try:
@@ -139,7 +178,9 @@ def _open_sender(found: Device, family: int) -> socket.socket:
             sock.setsockopt(socket.IPPROTO_IP, socket.IP_HDRINCL, 1)
         else:
             sock.setsockopt(socket.IPPROTO_IPV6, IPV6_HDRINCL, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, found.name.encode() + b"\0")
+        if found is not None:
+            sock.setsockopt(
+                socket.SOL_SOCKET, socket.SO_BINDTODEVICE, found.name.encode() + b"\0")
         raise_send_buffer(sock, SEND_BUFFER)
     except BaseException:
         sock.close()

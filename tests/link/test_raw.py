@@ -87,6 +87,24 @@ def test_syn_to_a_listener_on_loopback_is_answered(namespace: str):
         assert checksum(seen[0][:20]) == 0
 
 
+def test_packets_to_any_address_of_ours_arrive_and_no_other_finds_a_way_out(namespace: str):
+    run("ip", "-n", namespace, "addr", "add", "10.66.0.1/24", "dev", "va")
+    try:
+        with inside(namespace):
+            link, wire = RawLink("lo", filter=FILTER4), RawLink("va", tx=False, filter=FILTER4)
+            with link, wire:
+                own = [*ipv4(2, 60, to="10.66.0.1"), *ipv4(1, 60, to="127.0.0.3")]
+                send_all(link, Frames.of(own, link_type=LinkType.RAW))
+                assert list(receive_all(link, 3)) == own
+                # Refused or lost on `lo`, but never on the wire.
+                link.send(Frames.of(ipv4(2, 60, to="10.66.0.2"), link_type=LinkType.RAW))
+                send_all(link, Frames.of(own[:1], link_type=LinkType.RAW))
+                assert own[0] in list(receive_all(link, 1))
+                assert not len(wire.receive(50_000_000))
+    finally:
+        run("ip", "-n", namespace, "addr", "del", "10.66.0.1/24", "dev", "va")
+
+
 def test_packet_without_a_way_is_counted_and_holds_up_no_other(namespace: str):
     with inside(namespace):
         link = RawLink("lo", filter=FILTER4)
