@@ -18,6 +18,7 @@ from .dialogue_agenda import Agenda, Item
 from .dialogue_known import Known, Secured
 from .dialogue_lane import Lane, LaneEvent, LaneState
 from .dialogue_next import Follow, follow_ups, hints
+from .dialogue_upgrade import upgrade
 from .dialogue_whole import is_whole
 from .facts import Facts
 from .probes import LISTEN, TLS, Probe, order
@@ -110,10 +111,13 @@ class Outcome:
     state: State
     verdict: Verdict | None
     tls: Secured | None
+    """What all was said inside of."""
     replies: tuple[Reply, ...]
     asked: tuple[str, ...]
     """Names of the probes that were sent."""
     connections: int
+    upgraded: Secured | None = None
+    """What a plain service went on to when it was asked to (STARTTLS)."""
 
 
 class Dialogue:
@@ -137,7 +141,7 @@ class Dialogue:
         self._stood = False
         """Whether a connection ever came about; until then only a second is tried."""
         self._listened = transport == "udp"
-        self._met_again = False
+        self._met_again = self._risen = False
         self._next_ns = now
         self._state: State | None = None
 
@@ -179,7 +183,7 @@ class Dialogue:
         """Return what is known."""
         return Outcome(
             self._state or "stopped", self._known.verdict, self._known.tls,
-            tuple(self._known.replies), tuple(self._asked), self._opened)
+            tuple(self._known.replies), tuple(self._asked), self._opened, self._known.upgraded)
 
     # -- what happened -----------------------------------------------------------------------
 
@@ -201,7 +205,7 @@ class Dialogue:
             return
         full = lane.hear(data, now)
         datagram = self._transport == "udp"
-        if full or datagram or is_whole(self._reply(lane), self._known.book):
+        if full or datagram or self._is_whole(lane):
             self._conclude(lane, now, over=full)
             self._floods += full
             if self._floods >= FLOODS_MAX and not self._known.sure and not self.done:
@@ -217,6 +221,11 @@ class Dialogue:
             return
         lane.move(LaneEvent.SECURED)
         lane.secured, lane.asked = True, ""
+        if lane.steps is not None:
+            self._known.upgraded = secured
+            self._close(lane)
+            self._finish_if_told()
+            return
         if self._known.tls is None:
             self._move_inside(lane, secured)
         self._listen(lane, now)
@@ -381,13 +390,18 @@ class Dialogue:
         """Judge what a connection has heard, and go on from there."""
         reply = self._reply(lane)
         lane.forget()
+        if lane.steps is not None:
+            self._known.keep(reply)
+            self._step_up(lane, reply, now)
+            return
         facts = self._known.take(reply, asked=lane.sent)
         if facts is None:
             self._agenda.first(
                 Follow(probe, same=False) for probe in hints(reply.data) if self._is_fresh(probe))
         else:
             self._narrow(facts, reply, lane, now)
-        if not over and lane.number in self._lanes and self._go_on(lane, now, known=bool(facts)):
+        here = not over and lane.number in self._lanes and lane.open
+        if here and (self._go_on(lane, now, known=bool(facts)) or self._rise(lane, reply, now)):
             return
         self._close(lane)
         self._listen_again()
@@ -402,7 +416,7 @@ class Dialogue:
 
     def _go_on(self, lane: Lane, now: int, *, known: bool) -> bool:
         """Ask the next question on the connection that answered; return whether there is one."""
-        if not lane.open or self._transport == "udp" or self._known.told:
+        if self._transport == "udp" or self._known.told:
             return False
         probe = self._agenda.next_same()
         if probe is None and not known and lane.state == LaneState.LISTENING and lane.probe.body:
@@ -412,6 +426,44 @@ class Dialogue:
         lane.probe = probe
         self._speak(lane, now)
         return True
+
+    def _is_whole(self, lane: Lane) -> bool:
+        reply = self._reply(lane)
+        if lane.step is not None and lane.step.ready is not None:
+            return reply.data.endswith(b"\n") and bool(lane.step.ready.match(reply.data))
+        return is_whole(reply, self._known.book)
+
+    # -- STARTTLS ----------------------------------------------------------------------------
+
+    def _rise(self, lane: Lane, reply: Reply, now: int) -> bool:
+        """Go on to TLS on a plain connection to a known service; return whether there is a way."""
+        facts = self._known.facts
+        if facts is None or not self._known.sure or lane.secured or self._risen:
+            return False
+        lane.steps = upgrade(facts.name, reply.data)
+        if lane.steps is None:
+            return False
+        self._risen = True
+        self._step_up(lane, None, now)
+        return True
+
+    def _step_up(self, lane: Lane, reply: Reply | None, now: int) -> None:
+        """Take the next step to TLS, if the answer to the last one lets us."""
+        if reply is not None and lane.number in self._lanes:
+            ready = lane.step.ready if lane.step is not None else None
+            if ready is None or not ready.match(reply.data) or not lane.open:
+                self._close(lane)
+        if lane.number not in self._lanes:
+            self._finish_if_told()
+        elif lane.steps:
+            lane.step, lane.steps = lane.steps[0], lane.steps[1:]
+            lane.probe = lane.step.probe
+            self._speak(lane, now)
+            if lane.step.ready is None:
+                self._step_up(lane, None, now)
+        else:
+            lane.tls = True
+            self._speak(lane, now)
 
     def _narrow(self, facts: Facts, reply: Reply, lane: Lane, now: int) -> None:
         """Leave the questions that a known service is still to be asked."""
@@ -447,6 +499,8 @@ class Dialogue:
             return
         securing = any(lane.tls and not lane.secured for lane in self._lanes.values())
         if self._may_be_inside(facts) and self._known.tls is None and securing:
+            return
+        if any(lane.steps is not None for lane in self._lanes.values()):
             return
         if self._known.told or (not self._agenda and not self._lanes):
             self._finish()

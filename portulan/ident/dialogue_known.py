@@ -43,6 +43,8 @@ class Known:
     verdict: Verdict | None = None
     facts: Facts | None = None
     tls: Secured | None = None
+    upgraded: Secured | None = None
+    """TLS that the service went on to when it was asked to."""
     replies: list[Reply] = field(default_factory=list)
     kept: int = 0
 
@@ -61,9 +63,7 @@ class Known:
 
         Whoever returns what it was asked says nothing of its own, in whatever protocol that was.
         """
-        if len(self.replies) < REPLIES_MAX and self.kept < KEPT_MAX:
-            self.replies.append(reply)
-            self.kept += len(reply.data)
+        self.keep(reply)
         if _is_echo(asked, reply.data):
             self.verdict, self.facts = ECHO, Facts("echo", {}, 0.95)
             return self.facts
@@ -72,6 +72,12 @@ class Known:
         if facts is not None and verdict is not None:
             self.weigh(facts, verdict)
         return facts
+
+    def keep(self, reply: Reply) -> None:
+        """Keep a reply, within bounds."""
+        if len(self.replies) < REPLIES_MAX and self.kept < KEPT_MAX:
+            self.replies.append(reply)
+            self.kept += len(reply.data)
 
     def weigh(self, facts: Facts, verdict: Verdict) -> None:
         """Take a verdict if it says more than the one there is."""

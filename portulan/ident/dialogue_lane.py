@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Final
 
+from .dialogue_upgrade import Step
 from .probes import Probe
 
 HEARD_MAX: Final = 64 << 10
@@ -69,6 +70,10 @@ class Lane:
     rtt_ns: int = 0
     heard: bytearray = field(default_factory=bytearray)
     secured: bool = False
+    step: Step | None = None
+    """What it has been asked on the way to TLS, once the service was known."""
+    steps: tuple[Step, ...] | None = None
+    """What is left of that way; None: it does not go there."""
 
     @property
     def open(self) -> bool:

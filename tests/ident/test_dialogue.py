@@ -108,6 +108,34 @@ def test_tls_on_an_unknown_port_is_found():
     assert outcome.tls is not None and outcome.verdict.product == "nginx"
 
 
+EHLO = b"250-mail\r\n250-STARTTLS\r\n250 HELP\r\n"
+
+
+@pytest.mark.parametrize(("greeting", "answers", "last"), [
+    (b"220 mail ESMTP Exim 4.96\r\n", {b"EHLO": EHLO, b"STARTTLS": b"220 go\r\n"}, b"STARTTLS"),
+    (b"+OK Dovecot ready.\r\n", {b"STLS": b"+OK\r\n"}, b"STLS"),
+    (b"220 ProFTPD 1.3.5 Server\r\n", {b"AUTH TLS": b"234 go\r\n"}, b"AUTH TLS"),
+    (b"* OK Dovecot ready.\r\n", {b"a9 STARTTLS": b"a9 OK\r\n"}, b"STARTTLS"),
+])
+def test_plain_service_goes_on_to_tls_where_it_offers_it(greeting, answers, last):
+    def answer(data):
+        return next((said for asked, said in answers.items() if data.startswith(asked)),
+                    b"500 what?\r\n")
+
+    world = World(Server(greeting=greeting, answer=answer, starttls=last), 40_025)
+    outcome = world.run()
+    assert outcome.upgraded is not None and outcome.tls is None
+    assert outcome.connections == 1 and world.took_ms < 600
+
+
+@pytest.mark.parametrize("ehlo", [b"250 mail\r\n", b"502 no\r\n", b"", None])
+def test_plain_service_without_tls_is_left_as_it_is(ehlo):
+    world = World(Server(greeting=b"220 mail ESMTP Exim 4.96\r\n", answer=lambda _: ehlo), 40_025)
+    outcome = world.run()
+    assert outcome.upgraded is None and outcome.verdict.version == "4.96"
+    assert world.took_ms < 1_500
+
+
 def test_bad_request_waits_for_the_handshake_beside_it():
     server = Server(answer=lambda d: TOO_PLAIN if d.startswith(b"GET ") else b"")
     world = World(server, 40_443)

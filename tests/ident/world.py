@@ -22,6 +22,8 @@ class Server:
     greeting: bytes = b""
     greets_after_ms: int = 1
     tls: bool = False
+    starttls: bytes = b""
+    """After this question TLS may begin; `tls` is then what it is inside of."""
     refused: bool = False
     mute: bool = False
     """Whether connections never come about."""
@@ -104,7 +106,8 @@ class World:
         return not self.server.one_at_a_time or self._served[:1] == [lane]
 
     def _secure(self, lane: int) -> None:
-        if self.server.tls:
+        if self.server.tls or (self.server.starttls and self.server.starttls in b"".join(
+                self.server.seen)):
             self.secured.add(lane)
             self.later(2, lambda: lane in self.open and self.dialogue.secured(
                 lane, Secured("TLSv1.3", "X", "", (b"der",)), self.now))
