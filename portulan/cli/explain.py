@@ -70,7 +70,7 @@ def _address(text: str) -> str:
     from ipaddress import ip_address
 
     try:
-        return str(ip_address(text))
+        return str(ip_address(text.partition("%")[0]))
     except ValueError:
         return text
 
