@@ -15,19 +15,22 @@ from numpy.typing import NDArray
 from portulan.drive.capture import CapturedPacket
 from portulan.drive.clock import Clock
 from portulan.drive.outgoing import Hop, Outgoing, Prepared, prepare, with_numbers
-from portulan.errors import PeerError
+from portulan.errors import LimitError, PeerError, UsageError
 from portulan.link.contract import Link
 from portulan.link.interfaces import Interface
 from portulan.link.packet import PacketLink
+from portulan.link.packet_socket import Program
 from portulan.link.raw import RawLink
 from portulan.wire.arp import ARP
 from portulan.wire.craft import build, refresh
 from portulan.wire.ethernet import Ethernet
+from portulan.wire.filter import compile_filter
 from portulan.wire.frames import Frames, LinkType
 from portulan.wire.header import Header, Packet
 from portulan.wire.icmpv6 import Icmp6Type, ICMPv6, Neighbour, link_address
 from portulan.wire.ipv6 import IPv6
 from portulan.wire.match import Questions
+from portulan.wire.match_filter import replies_text
 
 RATE_PPS: Final = 10_000
 """Probes a second unless asked otherwise: the same cap as for scans."""
@@ -276,6 +279,16 @@ class _Run:
 
 
 def _open(part: Outgoing, *, hear: bool) -> Link:
+    program = replies_program(part.frames) if hear else None
     if part.frames.link_type == LinkType.RAW:
-        return RawLink(part.interface, family=part.family, rx=hear)
-    return PacketLink(part.interface, rx=hear)
+        return RawLink(part.interface, family=part.family, filter=program, rx=hear)
+    return PacketLink(part.interface, filter=program, rx=hear)
+
+
+def replies_program(probes: Frames) -> Program | None:
+    """Return the BPF program that keeps all but replies out of the ring; None if there is none."""
+    text = replies_text(probes)
+    try:
+        return None if text is None else compile_filter(text, probes.link_type).program()
+    except (UsageError, LimitError):  # a link type, or a length, that BPF does not know
+        return None

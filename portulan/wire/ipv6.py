@@ -215,7 +215,7 @@ def walk_extensions(data: Buffer, protocol: int, at: int) -> Chain:
     """Return the chain of extension headers that starts at byte `at` as `protocol`."""
     found: list[Extension] = []
     fragment = 0
-    while protocol in _EXTENSIONS and not fragment:
+    while protocol in EXTENSIONS and not fragment:
         if len(found) == EXTENSIONS_MAX:
             return Chain(tuple(found), protocol, at, fragment, "too many extension headers")
         if len(data) - at < 8:
@@ -238,7 +238,8 @@ def extension_size(protocol: int, length: int) -> int:
     return (length + 2) * 4 if protocol == IpProtocol.AH else (length + 1) * 8
 
 
-_EXTENSIONS = frozenset({
+EXTENSIONS = frozenset({
     IpProtocol.HOPOPT, IpProtocol.ROUTING, IpProtocol.FRAGMENT, IpProtocol.DESTINATION,
     IpProtocol.AH,
 })
+"""Headers that may stand between IPv6's own and what is carried."""

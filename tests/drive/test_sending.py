@@ -5,7 +5,8 @@ import socket
 import numpy as np
 import pytest
 
-from portulan.drive.sending import emit, exchange
+from portulan.drive.outgoing import prepare
+from portulan.drive.sending import _open, emit, exchange
 from portulan.errors import UsageError
 from portulan.wire import (
     ARP,
@@ -136,3 +137,19 @@ def test_exchange_in_a_shell_shows_who_answered(ground):
     asked(ground, IPv4(dst=("10.8.0.1", "10.8.0.25")) / ICMP.echo())._repr_pretty_(Printer, False)
     assert lines[0] == "<25 of 25 answered>" and "10.8.0.1 > 10.9.0.1 ICMP" in lines[1]
     assert lines[-1] == "  … 5 more"
+
+
+def test_other_traffic_never_enters_the_ring(ground):
+    with inside(ground.near):
+        part = prepare(IPv4(dst="10.9.0.2") / UDP(sport=50_000, dport=9), "").parts[0]
+        link = _open(part, hear=True)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+            receiver.bind(("10.9.0.1", 0))
+            address = receiver.getsockname()
+            with inside(ground.far), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+                for _ in range(50):
+                    sender.sendto(b"noise", address)
+                sender.sendto(b"reply", ("10.9.0.1", 50_000))
+    with link:
+        heard = [frame for _ in range(3) for frame in link.receive(100_000_000)]
+    assert [frame[-5:] for frame in heard if frame[23] == 17] == [b"reply"]
