@@ -11,11 +11,9 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 from portulan import __version__
 from portulan.api.keeper import Keeper
 from portulan.drive.discovering import Steps
-from portulan.drive.identifying_job import Identifying
 from portulan.drive.job import Job
 from portulan.drive.plan import Plan, make_plan, take_aim
 from portulan.drive.request import Request
-from portulan.drive.tracing_job import Tracing
 from portulan.drive.ways import find_ways
 from portulan.link.rights import rights
 from portulan.link.routes import Routes
@@ -109,10 +107,7 @@ class Scan:
             plan, run_id=keeper.folder.id if keeper else "none", version=__version__,
             evidence=keeper,
         )
-        steps: Steps = Identifying(job, plan) if plan.aim.request.identify else job
-        if plan.aim.request.traceroute:
-            steps = Tracing(steps, plan)
-        return cls(around(job) if around else steps, keeper)
+        return cls(around(job) if around else _extended(job, plan), keeper)
 
     @classmethod
     def resume(cls, which: str, *, charts: Charts | None = None) -> Scan:
@@ -120,18 +115,15 @@ class Scan:
         keeper, request = Keeper.reopen(which, charts or Charts())
         try:
             planned = plan(request)
-            job: Steps = Job(
+            job = Job(
                 planned, run_id=keeper.folder.id, version=__version__, evidence=keeper,
                 memory=keeper,
             )
-            if request.identify:
-                job = Identifying(job, planned, keeper.events)
-            if request.traceroute:
-                job = Tracing(job, planned, keeper.events)
+            steps = _extended(job, planned, keeper.events)
         except BaseException:
             keeper.close()
             raise
-        scan = cls(job, keeper)
+        scan = cls(steps, keeper)
         scan.events = list(keeper.events)
         return scan
 
@@ -171,3 +163,17 @@ class Scan:
             steps.close()
             if self._keeper:
                 self._keeper.close()
+
+
+def _extended(job: Job, plan: Plan, known: Sequence[AnyEvent] = ()) -> Steps:
+    """Return a job with what is to follow it; loaded only then, since rules take 0.1 s to load."""
+    steps: Steps = job
+    if plan.aim.request.identify:
+        from portulan.drive.identifying_job import Identifying
+
+        steps = Identifying(steps, plan, known)
+    if plan.aim.request.traceroute:
+        from portulan.drive.tracing_job import Tracing
+
+        steps = Tracing(steps, plan, known)
+    return steps
