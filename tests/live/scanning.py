@@ -65,6 +65,18 @@ def in_family(scenario: str, family: int, folder: Path) -> str:
     return str(path)
 
 
+def but_anycast(*nets: str) -> list[str]:
+    """Return the words that leave out the first address of nets with routers.
+
+    They answer there too (RFC 4291 section 2.6.1), after up to a second (RFC 4861 section 7.2.7).
+    """
+    return ["--exclude", ",".join(six(net) for net in nets)]
+
+
+#: The nets of the lab `router`, if it has IPv6 only.
+ROUTER_6 = but_anycast("10.82.0.0", "10.82.1.0", "10.82.2.0")
+
+
 def scan(
     lab: Lab, *words: str, prefix: list[str] = [], targets: str = "", limit_s: int = 100,  # noqa: B006
 ) -> Scanned:

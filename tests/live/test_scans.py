@@ -15,7 +15,16 @@ import portulan.wire as wire
 from portulan.link.captures import open_capture
 from tests.lab.fixtures import make_lab  # noqa: F401
 
-from .scanning import UNPRIVILEGED, differences, in_family, last_chart, scan, six, truth
+from .scanning import (
+    ROUTER_6,
+    UNPRIVILEGED,
+    differences,
+    in_family,
+    last_chart,
+    scan,
+    six,
+    truth,
+)
 
 pytestmark = pytest.mark.live
 FAST = ["--max-rate", "100000"]
@@ -27,7 +36,7 @@ MISER = "10.81.0.11"
 @pytest.mark.parametrize(("scenario", "family"), [("harbour", 4), ("router", 4), ("router", 6)])
 def test_scan_finds_exactly_the_truth(make_lab, tmp_path, scenario, family, method):  # noqa: F811
     lab = make_lab(in_family(scenario, family, tmp_path))
-    found = scan(lab, method, *FAST)
+    found = scan(lab, method, *FAST, *(ROUTER_6 if family == 6 else []))
     wanted = truth(lab)
     assert found.code == 0, found.stderr
     assert not differences(found.ports, wanted)
@@ -97,7 +106,7 @@ def test_hosts_only_finds_who_is_up_and_lists_no_port(
     make_lab, tmp_path, scenario, family,  # noqa: F811
 ):
     lab = make_lab(in_family(scenario, family, tmp_path))
-    found = scan(lab, "-sn")
+    found = scan(lab, "-sn", *(ROUTER_6 if (scenario, family) == ("router", 6) else []))
     assert found.up == {addr for addr, up in lab.alive().items() if up}
     assert not found.of("port")
     assert found.of("run")[0]["method"] == "ping"
@@ -254,3 +263,13 @@ def test_lines_printed_are_the_lines_kept(make_lab, tmp_path):  # noqa: F811
     found = scan(lab, "-p", "20-90", targets="10.77.0.10")
     kept = (last_chart(tmp_path / "home") / "events.jsonl").read_text().splitlines()
     assert [json.loads(line) for line in kept] == found.events
+
+
+def test_this_machines_own_addresses_are_scanned_like_any_other(make_lab):  # noqa: F811
+    harbour = make_lab("harbour")
+    for way in ("-sS", "-sT"):
+        found = scan(harbour, way, "-p", "1-30", targets="10.77.0.1 fd77::1 127.0.0.1")
+        assert found.code == 0, found.stderr
+        assert found.up == {"10.77.0.1", "fd77::1", "127.0.0.1"}
+        assert set(found.ports.values()) == {"closed"}, way
+        assert len(found.ports) == 90
