@@ -90,6 +90,8 @@ class Host(Event, tag="host", frozen=True):
     """Round trip in microseconds; 0 if not measured."""
     rest: dict[str, dict[str, int]] = {}
     """{"tcp": {"closed": 998}}: ports that have no `port` event of their own."""
+    timed_out: bool = False
+    """Given up for `--host-timeout`: ports that nothing is said of were not asked to the end."""
     frames: list[int] = []
     """Packet numbers in evidence.pcapng, from 1: the question, then the answer; none where a
     port's frames prove it."""
@@ -114,6 +116,8 @@ class Port(Event, tag="port", frozen=True):
     """Round trip of the answered try in microseconds; 0 if not measured."""
     tries: int = 0
     """Probes sent until the answer came."""
+    likelihood: float = 0.0
+    """0..1: how likely an open|filtered port is open; 0 if not estimated."""
     frames: list[int] = []
     """Packet numbers in evidence.pcapng, from 1: the probe, then the reply."""
 
@@ -127,6 +131,21 @@ class Heard(msgspec.Struct, omit_defaults=True, kw_only=True, frozen=True):
     """What it was asked; empty: it spoke first."""
     tls: bool = False
     """Whether it was said inside TLS."""
+
+
+class Tls(msgspec.Struct, omit_defaults=True, kw_only=True, frozen=True):
+    """A TLS handshake with a service."""
+
+    version: str
+    """TLSv1.2, TLSv1.3, ..."""
+    cipher: str = ""
+    """As OpenSSL calls it."""
+    alpn: str = ""
+    """The protocol agreed on inside, if any."""
+    starttls: bool = False
+    """Whether a plain service went on to TLS when it was asked to."""
+    certificates: list[bytes] = []
+    """DER, the service's own first; base64 in JSON."""
 
 
 class Service(Event, tag="service", frozen=True):
@@ -162,6 +181,8 @@ class Service(Event, tag="service", frozen=True):
     """Which rule said so."""
     banner: str = ""
     """What it said first; any text may be in it."""
+    handshake: Tls | None = None
+    """What TLS agreed on, where there is TLS."""
     heard: list[Heard] = []
     """The answers that it can be judged by again, the one that decided first."""
     took_ms: float = 0.0
@@ -304,6 +325,8 @@ class End(Event, tag="end", frozen=True):
     """Seconds."""
     missed: Missed | None = None
     """What is not found for loss of packets, if it was estimated."""
+    timed_out: int = 0
+    """Hosts given up for `--host-timeout`."""
     error: str = ""
     """What went wrong."""
 

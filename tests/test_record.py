@@ -18,6 +18,7 @@ from portulan.record import (
     Progress,
     Run,
     Service,
+    Tls,
     decode,
     encode,
     encode_lines,
@@ -49,7 +50,8 @@ def made(kind):
     """Return a strategy of events with every field given; JSON knows no infinity."""
     number = st.floats(allow_nan=False, allow_infinity=False)
     missed = st.none() | st.builds(Missed, estimate=number, low=number, high=number)
-    special = {float: number, Missed | None: missed}
+    tls = st.none() | st.builds(Tls, version=st.text(), certificates=st.lists(st.binary()))
+    special = {float: number, Missed | None: missed, Tls | None: tls}
     return st.builds(kind, **{
         each.name: special.get(each.type, st.from_type(each.type))
         for each in msgspec.structs.fields(kind)

@@ -6,16 +6,21 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from portulan.drive.identifying import Aim, Identified
+from portulan.ident.dialogue import Outcome
 from portulan.ident.dialogue_known import ECHO
 from portulan.ident.judge import judge_many
 from portulan.ident.reply import Reply
 from portulan.ident.rules import Book
 from portulan.ident.text import decode
 from portulan.ident.verdict import UNKNOWN, Verdict
-from portulan.record import Heard, Service
+from portulan.record import Heard, Service, Tls
 
 BANNER_MAX: Final = 512
 """Bytes of the first answer that are shown as text."""
+CHAIN_MAX: Final = 8
+"""Certificates kept of a chain."""
+DER_MAX: Final = 16 << 10
+"""Bytes of a certificate that is kept; beyond, it is no certificate for people."""
 REPLY_KEPT_MAX: Final = 8 << 10
 """Bytes of one answer that a record keeps: what tells a product stands before."""
 KEPT_MAX: Final = 32 << 10
@@ -32,7 +37,8 @@ def service_event(found: Identified) -> Service | None:
         verdict = Verdict(name="tls", rule="tls", confidence=0.9)
     return _event(
         found.aim, verdict or Verdict(), tls=outcome.tls is not None,
-        heard=_kept(outcome.replies, verdict), took_ms=round(found.elapsed_ns / 1e6, 1))
+        handshake=_handshake(outcome), heard=_kept(outcome.replies, verdict),
+        took_ms=round(found.elapsed_ns / 1e6, 1))
 
 
 def judge_again(event: Service, book: Book | None = None) -> Service:
@@ -47,12 +53,13 @@ def judge_again(event: Service, book: Book | None = None) -> Service:
     if verdict is None and event.tls:
         verdict = Verdict(name="tls", rule="tls", confidence=0.9)
     aim = Aim(event.addr, event.port, transport)
-    return _event(aim, verdict or Verdict(), tls=event.tls, heard=event.heard,
-                  took_ms=event.took_ms)
+    return _event(aim, verdict or Verdict(), tls=event.tls, handshake=event.handshake,
+                  heard=event.heard, took_ms=event.took_ms)
 
 
 def _event(
-    aim: Aim, verdict: Verdict, *, tls: bool, heard: Sequence[Heard], took_ms: float,
+    aim: Aim, verdict: Verdict, *, tls: bool, handshake: Tls | None, heard: Sequence[Heard],
+    took_ms: float,
 ) -> Service:
     known = verdict.name != UNKNOWN
     return Service(
@@ -60,9 +67,19 @@ def _event(
         vendor=verdict.vendor, product=verdict.product, version=verdict.version,
         info=verdict.info, os=verdict.os, device=verdict.device, tls=tls, cpe=verdict.cpe,
         confidence=verdict.confidence if known else 0.0, rule=verdict.rule,
-        banner=decode(heard[0].data[:BANNER_MAX]) if heard else "", heard=list(heard),
-        took_ms=took_ms,
+        banner=decode(heard[0].data[:BANNER_MAX]) if heard else "", handshake=handshake,
+        heard=list(heard), took_ms=took_ms,
     )
+
+
+def _handshake(outcome: Outcome) -> Tls | None:
+    secured = outcome.tls or outcome.upgraded
+    if secured is None:
+        return None
+    return Tls(
+        version=secured.version, cipher=secured.cipher, alpn=secured.alpn,
+        starttls=outcome.tls is None,
+        certificates=[der for der in secured.certificates[:CHAIN_MAX] if len(der) <= DER_MAX])
 
 
 def _kept(replies: Iterable[Reply], verdict: Verdict | None) -> list[Heard]:

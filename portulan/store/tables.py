@@ -61,7 +61,7 @@ TABLES: Mapping[TableName, tuple[Column, ...]] = {
         Column("rtt_us", "BIGINT", np.int64), Column("tries", "INTEGER", np.int32),
         Column("frames", "BIGINT[]"),
     ),
-    # Without `heard`: the journal has the bytes, a table has what they say.
+    # Without `heard`, `handshake`: the journal has the bytes, a table has what they say.
     "services": (
         *_PORT, *_text("name", "vendor", "product", "version", "info", "os", "device"),
         Column("tls", "BOOLEAN", np.bool_), *_text("cpe"),

@@ -46,6 +46,17 @@ def test_tls_of_which_nothing_inside_is_known_is_tls():
     assert event.name == "tls" and event.tls
 
 
+def test_handshake_is_kept_within_bounds_and_told_apart_from_starttls():
+    tls = Secured("TLSv1.3", "X", "h2", (b"own", b"x" * 60_000, *[b"ca"] * 20))
+    event = service_event(identified(SSH, tls=tls))
+    assert event.tls and not event.handshake.starttls and event.handshake.cipher == "X"
+    assert event.handshake.certificates[0] == b"own" and len(event.handshake.certificates) == 7
+    assert decode(encode(event)) == event and judge_again(event) == event
+    up = Outcome("answered", None, None, (SSH,), (), 1, upgraded=tls)
+    event = service_event(Identified(AIM, up, 0))
+    assert event.handshake.starttls and not event.tls
+
+
 def test_what_is_kept_is_bounded_and_begins_with_what_decided():
     replies = [Reply("tcp", b"\xfe" * 60_000, probe=str(n)) for n in range(9)]
     event = service_event(identified(*replies, SSH))

@@ -74,7 +74,7 @@ def test_columns_name_every_field_of_their_events() -> None:
         "hosts": Host, "ports": Port, "services": Service, "systems": Os}
     for table, kind in kinds.items():
         names = {column.name for column in TABLES[table]} - {"addr_hi", "addr_lo"}
-        assert names == set(kind.__struct_fields__) - {"heard"}
+        assert names == set(kind.__struct_fields__) - {"heard", "handshake"}
 
 
 def test_unknown_table_names_those_there_are() -> None:
