@@ -8,6 +8,7 @@ Bad input ends in one line and exit code 2, Ctrl-C in 130.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -92,6 +93,7 @@ def portulan(version: bool) -> None:
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line and leave with its exit code."""
     _fill_closed_streams()
+    _escape_what_cannot_be_shown()
     try:
         code = portulan.main(args=list(argv) if argv is not None else None, standalone_mode=False)
         sys.stdout.flush()
@@ -122,6 +124,13 @@ def _fill_closed_streams() -> None:
                 os.close(opened)
             mode = "w" if number else "r"
             setattr(sys, name, os.fdopen(number, mode, encoding="utf-8", closefd=False))
+
+
+def _escape_what_cannot_be_shown() -> None:
+    """Let a letter that the terminal's encoding lacks be shown by its number, not end a verb."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _forget_output() -> None:
