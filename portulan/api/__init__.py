@@ -10,24 +10,32 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Unpack
 
-from portulan.api.keeper import Keeper
-from portulan.api.running import Scan, ScanOptions, Shown, make_request, new_seed, plan
-from portulan.record import AnyEvent
-from portulan.store.chart import Chart
-from portulan.store.charts import Charts
-
 if TYPE_CHECKING:
-    from portulan.drive.capture import Capture
-    from portulan.drive.live import LiveCapture
+    from portulan.api.captures import Capture, LiveCapture, Merged
+    from portulan.api.keeper import Keeper
+    from portulan.api.running import Scan, ScanOptions, Shown, make_request, new_seed, plan
+    from portulan.record import AnyEvent
+    from portulan.store.chart import Chart
 
 __all__ = [
     "Chart", "Keeper", "Scan", "ScanOptions", "Shown", "capture", "make_request", "merge",
     "new_seed", "open_chart", "plan", "read", "scan", "scan_events",
 ]
+_HOMES = {"Chart": "portulan.store.chart", "Keeper": "portulan.api.keeper"} | dict.fromkeys(
+    ("Scan", "ScanOptions", "Shown", "make_request", "new_seed", "plan"), "portulan.api.running")
+
+
+def __getattr__(name: str) -> object:
+    """Load what others made on first use (PEP 562): reading a capture needs no scanner."""
+    if name in _HOMES:
+        found: object = getattr(import_module(_HOMES[name]), name)
+        return found
+    raise AttributeError(f"module 'portulan.api' has no attribute {name!r}")
 
 
 def scan(
@@ -40,6 +48,10 @@ def scan(
     import shutil
     import tempfile
     import weakref
+
+    from portulan.api.running import Scan, make_request, plan
+    from portulan.store.chart import Chart
+    from portulan.store.charts import Charts
 
     with contextlib.ExitStack() as stack:
         charts = Charts()
@@ -62,6 +74,8 @@ async def scan_events(
 ) -> AsyncIterator[AnyEvent]:
     """Scan and yield events as they are found; leaving the loop ends the scan."""
     import asyncio
+
+    from portulan.api.running import Scan, make_request, plan
 
     loop = asyncio.get_running_loop()
     events: asyncio.Queue[AnyEvent | BaseException | None] = asyncio.Queue()
@@ -97,29 +111,31 @@ def read(origin: str | Path | BinaryIO) -> Capture:
     Raises `UsageError` if it cannot be read or is no capture. Damage further on is data: see
     `Capture.damage`.
     """
-    from portulan.drive.capture import Capture
+    from portulan.api.captures import Capture
 
     return Capture(origin)
 
 
-def merge(origins: Iterable[str | Path | BinaryIO]) -> Capture:
+def merge(origins: Iterable[str | Path | BinaryIO]) -> Merged:
     """Open several captures as one, by time, their interfaces kept apart."""
-    from portulan.drive.capture_merge import Merged
+    from portulan.api.captures import Merged
 
     return Merged(origins)
 
 
 def capture(
-    interface: str, *, filter: str = "", count: int | None = None, duration: float | None = None,
-    to: str | Path | BinaryIO | None = None,
+    interface: str | Sequence[str], *, filter: str = "", count: int | None = None,
+    duration: float | None = None, to: str | Path | BinaryIO | None = None,
 ) -> LiveCapture:
-    """Capture from an interface until `count` packets or `duration` seconds have passed.
+    """Capture from interfaces until `count` packets or `duration` seconds have passed.
+
+    `any` is all interfaces, with Linux cooked headers.
 
     Packets count from this call on; read them as those of a file: `columns`, `batches`, one by
     one. `to` is a file to write them to as they are read. Raises `UsageError` for an interface
     that is missing or down or a wrong filter, `PrivilegeError` without CAP_NET_RAW.
     """
-    from portulan.drive.live import LiveCapture
+    from portulan.api.captures import LiveCapture
 
     live = LiveCapture(interface, filter=filter, count=count, duration_s=duration)
     if to is not None:
@@ -129,4 +145,6 @@ def capture(
 
 def open_chart(which: str | Path = "last") -> Chart:
     """Open a kept chart by its id, a unique part of it, a path, or "last"."""
+    from portulan.store.chart import Chart
+
     return Chart.open(which)

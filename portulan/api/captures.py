@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -71,6 +72,12 @@ class Tables(capture.Capture):
 
 class Capture(Tables):
     """A capture file, see `drive.capture.Capture`."""
+
+    def _sources(self) -> Mapping[str, Source]:
+        origin = self._origin
+        if not self.rereadable or self._steps or not isinstance(origin, str | os.PathLike):
+            return capture_sources([self])
+        return capture_sources([self], [os.fspath(origin)])
 
 
 class Merged(Tables, capture_merge.Merged):

@@ -10,10 +10,12 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from portulan import __version__
 from portulan.api.words import Words
 from portulan.drive.capture import Batch, Capture
 from portulan.errors import UsageError
 from portulan.store.chart import Chart
+from portulan.store.sidecar import Sidecar, write_sidecar
 from portulan.store.sql import ABSENT, Source
 from portulan.store.tables import TABLES, columns
 from portulan.traffic.flows import BASE, FlowTable
@@ -22,6 +24,9 @@ from portulan.traffic.names import Names
 from portulan.traffic.quality import COLUMNS as QUALITY
 from portulan.traffic.quality import Quality
 from portulan.wire.columns import Masked, decoder, dtype_of, numbered
+from portulan.wire.frames import Frames
+from portulan.wire.ipv4 import IpProtocol
+from portulan.wire.locate import locate
 
 Columns = dict[str, NDArray[Any]]
 
@@ -49,6 +54,8 @@ FIELDS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
 LATENCY: Final = "latency_ns"
 """Of a DNS answer: how long after its question it came."""
 LATENCY_NEEDS: Final = ("time_ns", "src", "dst", "sport", "dport", "id", "answer", "name")
+INDEXED: Final = ("packets", "dns", "http", "tls")
+"""Tables of packets that an index keeps, beside flows."""
 _MARKS: Final = {"dns": ("id",), "http": ("method", "status"), "tls": ("handshake",)}
 """Which columns say that a packet has a row at all."""
 _TEXTS: Final = ("src", "dst", "protocol", "application", "sni", "alpn", "ja3", "ja4", "state",
@@ -59,6 +66,13 @@ FLOW_TYPES: Final[Mapping[str, str]] = {
 """What is known of a flow, and its SQL type."""
 _PARTS: Final = ((frozenset(NAMES), Names), (frozenset(QUALITY), Quality))
 """What a flow table needs to know these columns."""
+INDEX_VERSION: Final = f"{__version__} 1 " + ",".join(
+    [*FLOW_TYPES, *(column for name in INDEXED for column in FIELDS[name])])
+"""An index of other columns, or of another version of this package, is made anew."""
+_FIRST_OCTETS: Final = {
+    "http": np.isin(np.arange(256), np.arange(ord("A"), ord("Z") + 1)),
+    "tls": np.isin(np.arange(256), (20, 21, 22))}
+"""What a TCP payload of this kind can begin with: for TLS a record that has no data yet."""
 CHART_TABLES: Final = ("hosts", "ports", "services")
 
 
@@ -70,19 +84,23 @@ def sources(
     Without a name the newest chart is meant. Where a capture is damaged `tell` gets a line, each
     time it was read. Raises `UsageError` for what is neither capture nor chart.
     """
-    captures = [Capture(name) for name in names if Path(name).is_file()]
+    files = [name for name in names if Path(name).is_file()]
     which = [name for name in names if not Path(name).is_file()]
     charts = [Chart.open(name) for name in which or ([] if names else ["last"])]
-    return capture_sources(captures, tell) | {
+    return capture_sources(list(map(Capture, files)), files, tell=tell) | {
         name: Source(_chart_types(name), partial(_of_charts, name, charts))
         for name in CHART_TABLES}
 
 
 def capture_sources(
-    captures: Sequence[Capture], tell: Callable[[str], None] = lambda damage: None
+    captures: Sequence[Capture], files: Sequence[str] = (), *,
+    tell: Callable[[str], None] = lambda damage: None,
 ) -> dict[str, Source]:
-    """Return what makes the tables of captures, counted together."""
-    return {name: Source(types, partial(_of_captures, name, captures, tell))
+    """Return what makes the tables of captures, counted together.
+
+    `files` are those that the captures are all of, if so: their indexes are used.
+    """
+    return {name: Source(types, partial(_of_captures, name, captures, files, tell))
             for name, types in _capture_types().items()}
 
 
@@ -123,16 +141,54 @@ def _plain(values: NDArray[Any]) -> NDArray[Any]:
 
 
 def _of_captures(
-    name: str, captures: Sequence[Capture], tell: Callable[[str], None], needed: Collection[str]
+    name: str, captures: Sequence[Capture], files: Sequence[str], tell: Callable[[str], None],
+    needed: Collection[str],
 ) -> Columns:
     if not captures:
         raise UsageError("this table needs a capture", text=name, hint="name a file")
+    kept = _kept(name, files, tell, needed)
+    if kept is not None:
+        return kept
     found = (flow_columns(captures, needed) if name == "flows"
              else packet_columns(captures, name, needed))
     for capture in captures:
         if capture.damage:
             tell(capture.damage)
     return found
+
+
+def _kept(
+    name: str, files: Sequence[str], tell: Callable[[str], None], needed: Collection[str]
+) -> Columns | None:
+    """Return columns out of the files' indexes; None unless all have one."""
+    if not files or (name == "flows" and len(files) > 1):
+        return None  # flows of several captures are counted together
+    parts, damage = [], []
+    for file in files:
+        index = Sidecar.open(file, INDEX_VERSION)
+        part = None if index is None else index.columns(name, needed)
+        if index is None or part is None:
+            return None
+        damage += [index.damage] if index.damage else []
+        parts.append(part)
+    for line in damage:
+        tell(line)
+    if len(parts) == 1:
+        return parts[0]
+    return {column: np.concatenate([part[column] for part in parts]) for column in needed}
+
+
+def keep_index(names: Sequence[str]) -> None:
+    """Write the indexes of captures that have none that is fresh, see `store.sidecar`.
+
+    Raises `DiskError` where the folder cannot be written.
+    """
+    for name in names:
+        if Path(name).is_file() and Sidecar.open(name, INDEX_VERSION) is None:
+            capture = Capture(name)
+            tables = {"flows": flow_columns([capture])} | {
+                table: packet_columns([capture], table) for table in INDEXED}
+            write_sidecar(name, tables, version=INDEX_VERSION, damage=capture.damage)
 
 
 def flow_columns(
@@ -159,8 +215,8 @@ def packet_columns(
     Numbers that a packet has not are ABSENT, texts None.
     """
     table = FIELDS[name]
-    if name == "dns" and needed is not None and LATENCY in needed:
-        made = packet_columns(captures, name, {*needed, *LATENCY_NEEDS} - {LATENCY})
+    if name == "dns" and (needed is None or LATENCY in needed):
+        made = packet_columns(captures, name, {*(needed or table), *LATENCY_NEEDS} - {LATENCY})
         return made | {LATENCY: latencies(made)}
     wanted = [column for column in table if needed is None or column in needed]
     marks = [table[mark][0] for mark in _MARKS.get(name, ())]
@@ -168,7 +224,7 @@ def packet_columns(
     makers: dict[str, Numbers | Words] = {
         column: Words() if _type(table[column][0]) == "VARCHAR" else Numbers()
         for column in wanted}
-    for batch in _batches(captures):
+    for batch in _batches(captures, _FIRST_OCTETS.get(name)):
         found = numbered(batch.frames, fields, batch.numbers)
         rows = _marked(found, marks)
         for column in wanted:
@@ -192,6 +248,21 @@ def latencies(dns: Columns) -> NDArray[np.int64]:
         elif (key := (dst, src, dport, sport, number, name)) in asked:
             found[row] = max(0, time_ns - asked[key])
     return found
+
+
+def _likely(frames: Frames, first: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return the rows worth a dissection: TCP's payloads say by their first octet what they are.
+
+    Rows whose headers are strange, and all but TCP, stay.
+    """
+    at = locate(frames)
+    likely = np.ones(len(frames), np.bool_)
+    tcp = at.of(IpProtocol.TCP)
+    there = at.payload_offset[tcp] < at.payload_end[tcp]
+    likely[tcp[~there]] = False
+    tcp = tcp[there]
+    likely[tcp] = first[frames.buffer[at.payload_offset[tcp]]]
+    return np.flatnonzero(likely)
 
 
 class Numbers:
@@ -225,6 +296,9 @@ def _marked(found: Mapping[str, Masked], marks: Sequence[str]) -> NDArray[np.int
         [~np.ma.getmaskarray(found[mark]) for mark in marks]))
 
 
-def _batches(captures: Sequence[Capture]) -> Iterator[Batch]:
+def _batches(
+    captures: Sequence[Capture], first: NDArray[np.bool_] | None
+) -> Iterator[Batch]:
     for capture in captures:
-        yield from capture.batches()
+        for batch in capture.batches():
+            yield batch if first is None else batch.take(_likely(batch.frames, first))

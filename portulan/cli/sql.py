@@ -29,8 +29,10 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 @click.option("--csv", "form", flag_value="csv", help="Print comma-separated values.")
 @click.option("--parquet", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
               help="Write the rows to this Parquet file.")
+@click.option("--index", is_flag=True,
+              help="Keep the captures' tables beside them (FILE.pidx): later looks are fast.")
 def sql(
-    *, query: str, sources: tuple[str, ...], form: str | None, parquet: Path | None
+    *, query: str, sources: tuple[str, ...], form: str | None, parquet: Path | None, index: bool
 ) -> None:
     """Ask captures and charts with SQL; they can be joined.
 
@@ -38,11 +40,14 @@ def sql(
     those that the query names are made. Functions: in_net(ip, net), is_private(ip). Without a
     source the newest chart is asked. A query reaches no file and no network.
     """
+    from portulan.api.tables import keep_index
     from portulan.api.tables import sources as tables_of
     from portulan.store.sql import ask
 
     if form and parquet:
         raise UsageError("one form only", where="--parquet", hint=f"leave out --{form}")
+    if index:
+        keep_index(sources)
     damage: list[str] = []
     answer = ask(query, tables_of(sources, tell=damage.append), parquet=parquet)
     if answer is not None:

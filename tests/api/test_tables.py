@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import pytest
 
-from portulan.api.tables import FIELDS, FLOW_TYPES, sources
+from portulan.api import tables
+from portulan.api.tables import FIELDS, FLOW_TYPES, keep_index, sources
 from portulan.errors import UsageError
 from portulan.link.pcapng_writer import PcapngWriter
 from portulan.store.sql import ask
-from portulan.wire import DNS, UDP, Frames, IPv4
+from portulan.wire import DNS, TCP, UDP, Frames, IPv4
 from tests.cli.test_sql import make_capture, make_chart
 
 
@@ -70,3 +71,45 @@ def test_dns_answers_know_how_long_they_took(tmp_path):
 def test_each_column_of_flows_can_be_asked_for_alone(column, both):
     kinds = {type(value) for (value,) in rows(f"select {column} from flows", both[0])}
     assert kinds <= {{"VARCHAR": str, "BIGINT": int}[FLOW_TYPES[column]], type(None)}
+
+
+def test_index_gives_the_same_tables_without_reading_packets(tmp_path, monkeypatch):
+    path = make_capture(tmp_path)
+    queries = [f"select * from {name}" for name in ("packets", "flows", "dns", "http", "tls")]
+    before = [rows(query, path) for query in queries]
+    keep_index([str(path)])
+
+    def never(*_):
+        raise AssertionError("packets were read")
+
+    monkeypatch.setattr(tables, "packet_columns", never)
+    monkeypatch.setattr(tables, "flow_columns", never)
+    assert [rows(query, path) for query in queries] == before
+    assert rows("select count(*) from packets", path, path) == [(6,)]
+    with pytest.raises(AssertionError):
+        rows("select count(*) from flows", path, path)  # they are counted together
+    keep_index([str(path)])  # there is one already
+
+
+def test_index_that_is_stale_is_left_aside(tmp_path):
+    path = make_capture(tmp_path)
+    keep_index([str(path)])
+    path.write_bytes(path.read_bytes()[:-9])
+    damage = []
+    counted = ask("select count(*) from packets", sources([str(path)], tell=damage.append)).rows()
+    assert (counted, len(damage)) == ([(2,)], 1)
+    keep_index([str(path)])
+    again = []
+    ask("select count(*) from packets", sources([str(path)], tell=again.append))
+    assert again == damage
+
+
+def test_text_of_a_payload_finds_http_and_tls_only_where_they_are(tmp_path):
+    there = IPv4(src="10.9.0.1", dst="10.9.0.2")
+    octets = [b"GET / HTTP/1.1\r\n\r\n", b"get /", b"\x17\x03\x03\x00\x01x", b""]
+    packets = [there / TCP(sport=9, dport=80) / each if each else there / TCP() for each in octets]
+    path = tmp_path / "likely.pcapng"
+    with PcapngWriter(path, link_type=101) as writer:
+        writer.write(Frames.of([each.pack() for each in packets], link_type=101))
+    assert rows("select number, method from http", path) == [(1, "GET")]
+    assert rows("select number from tls", path) == []
