@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from portulan.drive.identifying import Aim, Identification, Identified, Limits
 from portulan.drive.identifying_events import service_event
 from portulan.errors import UsageError
+from portulan.ident.probes import MUTE
 from portulan.record import Port, PortState, Service
 from portulan.sockets.resolve import resolve
 from portulan.target.ports import parse_ports
@@ -56,8 +57,15 @@ def event_of(found: Identified) -> Port | Service:
 def _service(found: Identified) -> Service:
     aim, event = found.aim, service_event(found)
     return event or Service(
-        addr=aim.addr, port=aim.port, protocol=aim.protocol, name="unknown",
-        info=_QUIET.get(found.outcome.state, ""), took_ms=round(found.elapsed_ns / 1e6, 1))
+        addr=aim.addr, port=aim.port, protocol=aim.protocol, name="unknown", info=_quiet(found),
+        took_ms=round(found.elapsed_ns / 1e6, 1))
+
+
+def _quiet(found: Identified) -> str:
+    """Return why nothing is told, as far as one can know."""
+    said = _QUIET.get(found.outcome.state, "")
+    why = MUTE.get((found.aim.protocol, found.aim.port))
+    return f"{said}: {why}" if why and found.outcome.state == "silent" else said
 
 
 _QUIET: Final = {

@@ -143,6 +143,21 @@ DATAGRAMS: Final[tuple[Probe, ...]] = (
     Probe("radius", bodies.radius_ask(), (1812, 1645, 1813, 1646), "RFC 2865", "udp"),
 )
 """Questions to UDP ports beside those that a scan asks them."""
+MUTE: Final = {
+    ("udp", 51820): "WireGuard answers nobody whose key it does not know",
+    ("udp", 1194): "OpenVPN with tls-auth or tls-crypt answers nobody without its key",
+    ("udp", 4500): "IPsec behind NAT answers only those it is configured for",
+    ("udp", 514): "syslog takes messages and never answers",
+    ("udp", 162): "SNMP traps are taken and never answered",
+    ("udp", 2055): "NetFlow is taken and never answered",
+    ("udp", 4739): "IPFIX is taken and never answered",
+    ("udp", 6343): "sFlow is taken and never answered",
+    ("udp", 67): "DHCP answers by broadcast, or only on its own link",
+    ("udp", 69): "TFTP says nothing of files that some servers do not have",
+    ("tcp", 9100): "a printer puts on paper what it is sent, so it was only listened to",
+    ("tcp", 514): "a remote shell waits for a login, which was not tried",
+}
+"""Why usual services of a port may be silent by design."""
 BY_NAME: Final = {probe.name: probe for probe in TABLE}
 
 

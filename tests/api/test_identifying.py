@@ -62,8 +62,13 @@ def test_service_of_a_silent_port_says_so():
     assert isinstance(api.event_of(_silent()), Service) and api.event_of(_silent()).info
 
 
-def _silent():
+def test_silence_by_design_is_explained():
+    assert "whose key" in api.event_of(_silent(51_820, "udp")).info
+    assert api.event_of(_silent(51_821, "udp")).info == "said nothing"
+
+
+def _silent(port=22, protocol="tcp"):
     from portulan.drive.identifying import Aim, Identified
     from portulan.ident.dialogue import Outcome
 
-    return Identified(Aim("10.0.0.1", 22), Outcome("silent", None, None, (), (), 3), 0)
+    return Identified(Aim("10.0.0.1", port, protocol), Outcome("silent", None, None, (), (), 3), 0)
