@@ -55,6 +55,9 @@ FOLLOW: Final[dict[str, tuple[Follow, ...]]] = {
     "zookeeper": (_ask("zookeeper-srvr", b"srvr\n", same=False),),
     "ldap": (Follow(BY_NAME["ldap"], same=False),),
     "vnc": (_ask("vnc-version", b"RFB 003.008\n"),),
+    "amqp": (Follow(BY_NAME["amqp"], same=False),),
+    "clamd": (_ask("clamd-version", b"VERSION\n", same=False),),
+    "lcdproc": (_ask("lcdproc-hello", b"hello\n", same=False),),
     "smb": (_ask("smb-challenge", smb_challenge(), same=False),),
     # xrdp ends what is no X.224 in its own words; Windows closes.
     "rdp": (_ask("rdp-no-x224", bytes.fromhex("0000000804d2162f"), same=False),),

@@ -13,6 +13,9 @@ _TOKEN: Final = re.compile(
     r"(?:(?:[/ ]| [Vv]ersion |-)\(?" + _VERSION + r")?(?=[ ,;()/]|$)")
 _RUNTIME: Final = re.compile(r"(?:Python|PyPy|Perl|Ruby)/[0-9][0-9A-Za-z.]{0,20} (?=[A-Za-z])")
 """A language in front of what is written in it."""
+_NAMED: Final = re.compile(
+    r"(?P<product>[A-Za-z][A-Za-z+]{1,20}(?: [A-Z][A-Za-z+]{1,20}){0,3})(?:[/ -]| version )v?"
+    r"(?P<version>[0-9]+(?:\.[0-9A-Za-z]+){1,4})(?=[ ,;()+~-]|$)")
 _SSH: Final = re.compile(r"(?P<product>[A-Za-z][A-Za-z]{2,30}?)[_-]?" + _VERSION + r"$")
 _MYSQL: Final = re.compile(
     r"[0-9]+(?:\.[0-9]+){1,3}(?:sp[0-9]+|[a-z](?![a-z]))?(?:-[0-9]{1,2}(?=\+deb|-Maria))?")
@@ -77,6 +80,12 @@ def _server(text: str) -> Told:
     return {name: value for name, value in found.groupdict().items() if value}
 
 
+def _named(text: str) -> Told:
+    """Read a name and its version, as in `unbound 1.17.1` or `mosquitto version 2.0.11`."""
+    found = _NAMED.match(text)
+    return {name: value for name, value in found.groupdict().items() if value} if found else {}
+
+
 def _ssh(text: str) -> Told:
     found = _SSH.match(text)
     return {name: value for name, value in found.groupdict().items() if value} if found else {}
@@ -101,5 +110,5 @@ def _mysql(text: str) -> Told:
 _GRAMMARS: Final[dict[str, Callable[[str], Told]]] = {
     "http.server": _server, "sip.server": _server, "sip.user_agent": _server,
     "rtsp.server": _server, "ssdp.server": _server, "stun.software": _server,
-    "ssh.software": _ssh, "mysql.version": _mysql,
+    "dns.version": _named, "mqtt.broker": _named, "ssh.software": _ssh, "mysql.version": _mysql,
 }

@@ -15,8 +15,10 @@ _MAIL: Final = re.compile(
     r"|smtp|mail server")
 _FTP: Final = re.compile(r"(?i)ftp|file transfer|filezilla|\bjd\b|wu-|nas\b")
 _PROMPT: Final = re.compile(
-    r"(?i)(?:login|user ?name|user|password|passwd|account)[^\n]{0,40}[:>]?\s*$")
-
+    r"(?i)(?:login|logon|user ?name|user|host ?name|password|passwd|account)[^\n]{0,40}[:>]?\s*$")
+_ERRORS: Final = re.compile(
+    r"(?i)\berr(?:or)?\b|unknown.?(?:server.)?command|invalid command|bad request|huh\?")
+"""What servers of lines say of a question they don't know; its last word is no prompt."""
 _CONSOLE: Final = re.compile(r"(?i)\btelnet\b|management console|configuration menu")
 
 
@@ -51,7 +53,8 @@ def _telnet(data: bytes) -> Facts | None:
     negotiates = len(data) > 2 and data[0] == 0xFF and 0xFA <= data[1] <= 0xFE
     plain = re.sub(rb"\xff[\xfb-\xfe].|\xff\xfa[^\xff]{0,64}\xff\xf0", b"", data[:8192], flags=re.S)
     text = decode(plain.replace(b"\x00", b"")).strip()
-    if negotiates or (is_text(plain) and (_PROMPT.search(text) or _CONSOLE.search(text))):
+    asks = is_text(plain) and not _ERRORS.search(text[:512])
+    if negotiates or (asks and (_PROMPT.search(text) or _CONSOLE.search(text))):
         return Facts("telnet", {"telnet.text": text}, 0.95 if negotiates else 0.7)
     return None
 
@@ -82,8 +85,13 @@ def _chargen(data: bytes) -> Facts | None:
 
 def _ok(data: bytes) -> Facts | None:
     """Read Gearman's version, or beanstalkd's statistics."""
-    found = re.match(rb"OK ([0-9]{1,3}\.[0-9.]{1,20})\r?\n", data)
+    found = re.match(rb"OK ([0-9]{1,3}\.[0-9.]{1,20})[+~0-9a-z.-]{0,20}\r?\n", data)
     return Facts("gearman", {"gearman.version": decode(found[1])}) if found else _stats(data)
+
+
+def _unknown(name: str, sure: float) -> Callable[[bytes], Facts | None]:
+    """Return a reader of an error that a protocol has words of its own for."""
+    return lambda data: Facts(name, {}, sure)
 
 
 def _munin(data: bytes) -> Facts | None:
@@ -121,6 +129,11 @@ _STARTS: Final[tuple[tuple[bytes, Callable[[bytes], Facts | None]], ...]] = (
     (b"# munin node at ", _line("munin", "munin.greeting")),
     (b"OK MPD ", _line("mpd", "mpd.protocol", 7)),
     (b"Zookeeper version: ", _line("zookeeper", "zookeeper.version", 19)), (b"OK ", _ok),
+    (b"Tarantool ", _line("tarantool", "tarantool.version", 10)),
+    (b"500 OOPS: ", _line("ftp", "ftp.greeting", 4)),
+    (b"ERR UNKNOWN_COMMAND Unknown+server+command", _unknown("gearman", 0.9)),
+    (b"UNKNOWN COMMAND\n", _unknown("clamd", 0.75)), (b"huh? ", _unknown("lcdproc", 0.9)),
+    (b"connect LCDproc ", _line("lcdproc", "lcdproc.version", 16)),
     (b"munins node on ", _munin), (b"ClamAV ", _line("clamd", "clamd.version", 7)),
     (b"INFO {", _json("nats", "nats.version", b"version")),
     (b" !\"#$%", _chargen), (b"!\"#$%", _chargen),

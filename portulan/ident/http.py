@@ -77,8 +77,9 @@ _NAMES: Final = {
 
 
 _OWN: Final = frozenset({
-    "docker-experimental", "product", "liferay-portal", "dav", "microsoftsharepointteamservices",
-    "daap-server", "ms-author-via", "ollama", "cf-ray", "lsrequestid", "application-version",
+    "docker-experimental", "docker-distribution-api-version", "product", "liferay-portal", "dav",
+    "daap-server", "microsoftsharepointteamservices", "ms-author-via", "ollama", "cf-ray",
+    "lsrequestid", "application-version",
 })
 """Headers beside `X-...` that one product sends."""
 

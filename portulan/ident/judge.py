@@ -31,6 +31,7 @@ _SOLE: Final = {
     "firebird": ("Firebird", "Firebird"), "freeswitch-event": ("FreeSWITCH", "FreeSWITCH"),
     "ganglia": ("Ganglia", "Ganglia"), "gearman": ("Gearman", "Gearman"),
     "gpsd": ("gpsd", "gpsd"), "hddtemp": ("hddtemp", "hddtemp"), "iperf3": ("ESnet", "iperf3"),
+    "lcdproc": ("LCDproc", "LCDproc"), "tarantool": ("Tarantool", "Tarantool"),
     "jetdirect": ("HP", "JetDirect"), "memcached": ("Memcached", "Memcached"),
     "minecraft": ("Mojang", "Minecraft"), "mongodb": ("MongoDB", "MongoDB"),
     "mpd": ("MPD", "Music Player Daemon"), "ms-sql-s": ("Microsoft", "SQL Server"),

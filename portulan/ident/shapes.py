@@ -108,6 +108,11 @@ _SHAPES: Final = (
     _shape("mysqlx", rb"\x05\0\0\0\x0b\x08\x05\x1a\0"),
     _shape("bolt", rb"\0\0[\x00-\x08][\x01-\x06]$", sure=0.7, only="tcp"),
     _shape("drda", rb"..\xd0[\x00-\x03]..", Count(0, 2), sure=0.8),
+    _shape("firebird", rb"\0\0\0\x5c\0{16}", sure=0.75),
+    _shape("http", rb"\0\0[\0-\x60]\x04[\0\x01]\0\0\0\0(?:\0[\x01-\x08]|\0\0)", only="tcp"),
+    _shape("http", rb"\0\0[\0-\x60]\x07\0\0\0\0\0\0\0\0\0\0\0", only="tcp"),
+    _shape("mqtt", rb"\x90\x03..[\0-\x02].*\$SYS/broker/version(?P<broker>[\x20-\x7e]{3,60})"),
+    _shape("mqtt", rb"[\x30-\x3d].{1,2}\0\x13\$SYS/broker/version(?P<broker>[\x20-\x7e]{3,60})"),
     _shape("firebird", rb"\0\0\0\x03(?:\0\0|\xff\xff).{2}\0\0\0.\0\0\0."),
     _shape("elasticsearch-transport", rb"ES\0\0..", Count(2, 4, 6)),
     _shape("amqp", rb"\x01\0\0....\0\x0a\0\x0a\0\x09.*?\x07productS.{4}(?P<product>[A-Za-z][A-Za-z "
