@@ -1,31 +1,33 @@
 """Any bytes read as a capture give whole frames inside them, then `damage`, or one UsageError.
 
-Never another exception, never frames beyond the file, never 64 MiB more, never slower than
-50 ms and 5 us a byte.
+Never another exception, never frames beyond the file, never slower than 50 ms and 5 us a byte;
+copied or merged with another file, all its packets are there with their times.
 
-Run: python fuzz/fuzz_captures.py --seconds 15 [--seed N]
+Run: python fuzz/fuzz_captures.py --seconds 15 [--count N] [--seed N]
 """
 
 from __future__ import annotations
 
-import argparse
 import gzip
 import io
 import random
-import resource
 import struct
-import sys
 import time
 
+import harness
+
+from portulan.drive.capture import Capture
+from portulan.drive.capture_merge import Merged
 from portulan.errors import UsageError
 from portulan.link.captures import open_capture
 from portulan.link.pcap import PcapWriter
 from portulan.link.pcapng import PcapngWriter
 from portulan.wire.frames import Frames
 
-RSS_GROWTH_MAX_KIB = 64 << 10
 NUMBERS = [0, 1, 3, 4, 8, 12, 16, 28, 32, 0x7FFF, 0xFFFF, 0x40000]
 NUMBERS += [0x7FFFFFFF, 0xFFFFFFFC, 0xFFFFFFFF]
+COPIED = 0.2
+"""Which part of the inputs is copied and merged as well: that takes ten times as long."""
 KINDS = [1, 2, 3, 4, 5, 6, 10, 0xBAD, 0x0A0D0D0A, 0x1A2B3C4D, 0x4D3C2B1A]
 
 
@@ -88,14 +90,14 @@ def mutated(data: bytes, rng: random.Random) -> bytes:
     return bytes(out)
 
 
-def check(data: bytes) -> str:
-    """Read `data` as a capture; AssertionError if the invariant does not hold."""
+def read_all(data: bytes) -> bool:
+    """Read `data` as a capture; False if it is refused. AssertionError if the law is broken."""
     start, total = time.process_time(), 0
     try:
         capture = open_capture(io.BytesIO(data))
     except UsageError as error:
         assert "\n" not in str(error), error
-        return "refused"
+        return False
     for batch in capture:
         end = batch.offset + batch.length
         assert len(batch) and (batch.offset >= 0).all() and (end <= len(batch.buffer)).all()
@@ -106,34 +108,37 @@ def check(data: bytes) -> str:
     assert capture.damage is None or capture.damage.startswith("byte "), capture.damage
     spent = time.process_time() - start
     assert spent < 0.05 + 5e-6 * len(data), f"{spent:.3f} s for {len(data)} bytes"
-    return "damaged" if capture.damage else "whole"
+    return True
 
 
-def main() -> int:
-    """Mutate and read until the time is up; say how to repeat a failure."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=15)
-    parser.add_argument("--seed", type=int, default=1)
-    arguments = parser.parse_args()
-    corpus, counts = seeds(), {"refused": 0, "damaged": 0, "whole": 0}
-    for data in corpus:
-        assert check(data) == "whole"
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    number, until = 0, time.monotonic() + arguments.seconds
-    while time.monotonic() < until:
-        rng = random.Random(f"{arguments.seed}/{number}")
-        data = mutated(rng.choice(corpus), rng)
-        try:
-            counts[check(data)] += 1
-        except Exception:
-            print(f"--seed {arguments.seed}, input {number}: {data.hex()}", file=sys.stderr)
-            raise
-        number += 1
-    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    assert grown < RSS_GROWTH_MAX_KIB, f"memory grew by {grown} KiB"
-    print(f"captures: {number} inputs, {counts}, memory +{grown} KiB")
-    return 0
+def packets_of(data: bytes) -> list[tuple[int, bytes]]:
+    """Return times and octets of a capture's packets, by time as far as its order allows."""
+    return [(packet.time_ns, packet.octets) for packet in Capture(io.BytesIO(data))]
 
+
+def copied(capture: Capture) -> bytes:
+    """Return the capture as a pcapng."""
+    out = io.BytesIO()
+    capture.write(out)
+    return out.getvalue()
+
+
+def check(rng: random.Random) -> int:
+    """Damage one file; read it, copy it, and merge it with another."""
+    data = mutated(rng.choice(SEEDS), rng)
+    if not read_all(data) or rng.random() > COPIED:
+        return 1
+    there = packets_of(data)
+    assert packets_of(copied(Capture(io.BytesIO(data)))) == there
+    sound = rng.choice(SEEDS)
+    merged = packets_of(copied(Merged([io.BytesIO(data), io.BytesIO(sound)])))
+    assert sorted(merged) == sorted(there + packets_of(sound))
+    return 1
+
+
+SEEDS = seeds()
 
 if __name__ == "__main__":
-    sys.exit(main())
+    for whole in SEEDS:
+        assert read_all(whole)
+    harness.run(check, doc=__doc__)

@@ -1,13 +1,13 @@
 """Invariant: octets are a PROXY header, the beginning of one, or a PeerError; never more is asked.
 
-Run: python fuzz/fuzz_sockets_proxyproto.py --seconds 5 [--seed N]
+Run: python fuzz/fuzz_sockets_proxyproto.py --seconds 5 [--count N] [--seed N]
 """
 
 from __future__ import annotations
 
-import argparse
 import random
-import time
+
+import harness
 
 from portulan.errors import PeerError
 from portulan.sockets.proxyproto import HEADER_MAX, V2_SIGNATURE, Proxied, parse
@@ -47,21 +47,5 @@ def check(rng: random.Random) -> None:
             assert again is not None and again.proxied == found.proxied
 
 
-def main() -> None:
-    """Run until the time is over; the seed in a failure's message repeats it."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=5)
-    parser.add_argument("--seed", type=int, default=1)
-    options = parser.parse_args()
-    stop, seed = time.monotonic() + options.seconds, options.seed
-    while time.monotonic() < stop:
-        try:
-            check(random.Random(seed))
-        except Exception as error:
-            raise SystemExit(f"seed {seed}: {error!r}") from error
-        seed += 1
-    print(f"{seed - options.seed} inputs, no exception")
-
-
 if __name__ == "__main__":
-    main()
+    harness.run(check, doc=__doc__)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol, TypeAlias, TypeVar
@@ -75,13 +75,15 @@ class BatchWriter:
     """Writes batches to a capture file of the format its name asks for."""
 
     def __init__(
-        self, target: Target, link_type: int | None, *, interface: Interface | None = None,
+        self, target: Target, link_type: int | None, *, interfaces: Sequence[Interface] = (),
     ) -> None:
         self._target = target
         self._link_type = LinkType.ETHERNET if link_type is None else link_type
-        self._first = interface
+        self._described = interfaces
         name = os.fspath(target) if isinstance(target, str | os.PathLike) else ""
         self._plain = name.endswith((".pcap", ".cap"))
+        if self._plain and len({each.link_type for each in interfaces}) > 1:
+            raise self._several_links()
         self._writer: PcapWriter | PcapngWriter | PcapngCopier | None = None
         self._interfaces: dict[tuple[int, int], int] = {}
         self._before: BatchWriter | None = None
@@ -108,21 +110,25 @@ class BatchWriter:
         if self._plain:
             writer = self._open(frames.link_type)
             if frames.link_type != self._link_type:
-                raise UsageError("pcap holds one link type, the packets have several",
-                                 where=str(self._target), hint="name it .pcapng")
+                raise self._several_links()
             assert isinstance(writer, PcapWriter)  # noqa: S101 - tells the type checker
             writer.write(frames)
             self._note_lost(batch)
             return
         if batch.blocks is not None:
-            self._copier().write(frames.buffer, batch.blocks)
+            if len(frames) or batch.blocks.between:  # of nothing `finish` makes an empty capture
+                self._copier().write(frames.buffer, batch.blocks)
             return
         edges = np.flatnonzero(np.diff(batch.interface)) + 1
         for rows in np.split(np.arange(len(frames)), edges):
             self._run(batch.take(rows))
 
+    def _several_links(self) -> UsageError:
+        return UsageError("pcap holds one link type, the packets have several",
+                          where=str(self._target), hint="name it .pcapng")
+
     def statistics(self, statistics: Statistics) -> None:
-        """Note what was counted on the first interface; pcap has no place for it."""
+        """Note what was counted on an interface; pcap has no place for it."""
         writer = self._open(self._link_type)
         if isinstance(writer, PcapngWriter):
             writer.count(statistics)
@@ -169,9 +175,19 @@ class BatchWriter:
             self._link_type = link_type
             self._writer = self._opened(
                 lambda: PcapWriter(self._target, link_type=link_type) if self._plain
-                else PcapngWriter(self._target, link_type=link_type,
-                                  interface=self._first or name))
+                else self._described_writer(link_type, name))
         return self._writer
+
+    def _described_writer(self, link_type: int, name: str) -> PcapngWriter:
+        """Return a writer that knows the interfaces given at the start, or else one by its name."""
+        if not self._described:
+            return PcapngWriter(self._target, link_type=link_type, interface=name)
+        first, *others = self._described
+        writer = PcapngWriter(self._target, link_type=first.link_type, interface=first)
+        self._interfaces[0, first.link_type] = 0
+        for number, each in enumerate(others, 1):
+            self._interfaces[number, each.link_type] = writer.add_interface(each, each.link_type)
+        return writer
 
     def finish(self) -> int:
         """Return how many packets were written; a file without packets is a capture, too."""

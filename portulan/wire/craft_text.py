@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from functools import cache
 from typing import Any, NoReturn
+from warnings import catch_warnings, simplefilter
 
 from portulan.errors import PortulanError, UsageError
 from portulan.wire.header import Header, Packet, headers
@@ -85,7 +86,10 @@ class _Reader:
                 f"text of {len(self._text)} characters, {LENGTH_MAX_CHARS} are read",
                 where="packet")
         try:
-            return ast.parse(self._text.strip(), mode="eval").body
+            # Python warns of what it forgives, such as `1and 2`: we take it or say what is wrong.
+            with catch_warnings():
+                simplefilter("ignore", SyntaxWarning)
+                return ast.parse(self._text.strip(), mode="eval").body
         except SyntaxError as error:
             column = (error.offset or 1) + len(self._text) - len(self._text.lstrip())
             raise UsageError(error.msg.lower(), text=self._text.strip(), hint=_EXAMPLE,

@@ -100,3 +100,12 @@ def test_scattered_blocks_are_gathered_in_order():
     copier = PcapngCopier(file)
     copier.write(buffer, Blocks(at, np.array([len(first), len(third)])))
     assert file.getvalue() == first + third and copier.packets == 2
+
+
+def test_copy_of_a_file_without_a_sound_block_is_an_empty_capture():
+    damaged = bytearray(section("<"))
+    damaged[4] ^= 0x40
+    out = io.BytesIO()
+    capture = Capture(io.BytesIO(bytes(damaged)))
+    assert capture.write(out) == 0 and capture.damage
+    assert len(list(Capture(io.BytesIO(out.getvalue())))) == 0
