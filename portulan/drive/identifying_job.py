@@ -10,7 +10,7 @@ import msgspec
 
 from portulan.drive.clock import Clock
 from portulan.drive.discovering import Steps
-from portulan.drive.identifying import Aim, Identification, Limits
+from portulan.drive.identifying import DIALOGUES_MAX, Aim, Identification, Limits
 from portulan.drive.identifying_events import service_event
 from portulan.drive.plan import Plan
 from portulan.drive.step import Step
@@ -19,6 +19,8 @@ from portulan.record import AnyEvent, End, Host, Port, Progress, Service
 SILENT_ASKED_MAX: Final = 32
 """Silent UDP ports of one host that are asked in every likely protocol; where more are silent, it
 is a firewall, and asking on is noise."""
+PACKETS_A_SECOND: Final = 40
+"""What one dialogue costs on the wire while nobody answers: five connections of eight packets."""
 PROGRESS_NS: Final = 1_000_000_000
 
 
@@ -98,7 +100,9 @@ class Identifying:
 
     def _services(self, end: End) -> Iterator[Step]:
         aims, request = self._aims(), self._plan.aim.request
-        limits = Limits(host_timeout_s=request.host_timeout_s, interface=request.interface)
+        limits = Limits(
+            host_timeout_s=request.host_timeout_s, interface=request.interface,
+            dialogues=dialogues(self._plan.aim.rate_pps))
         self._under_way = Identification(aims, limits=limits)
         told = began = Clock.now()
         for done, found in enumerate(self._under_way.found(), 1):
@@ -121,6 +125,17 @@ class Identifying:
         port = self._ports.get((event.addr, event.port, event.protocol))
         if port is not None and port.state != "open":
             yield msgspec.structs.replace(port, state="open", reason="udp-response", frames=[])
+
+
+def dialogues(rate_pps: float) -> int:
+    """Return how many dialogues at once keep to a rate; 0 is no cap.
+
+    >>> dialogues(1_000), dialogues(10)
+    (25, 1)
+    """
+    if not rate_pps:
+        return DIALOGUES_MAX
+    return max(1, min(DIALOGUES_MAX, int(rate_pps / PACKETS_A_SECOND)))
 
 
 def _transport(port: Port) -> Literal["tcp", "udp"]:

@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import threading
 
-from portulan.drive.identifying_job import SILENT_ASKED_MAX, Identifying
+import pytest
+
+from portulan.drive.identifying import DIALOGUES_MAX
+from portulan.drive.identifying_job import SILENT_ASKED_MAX, Identifying, dialogues
 from portulan.drive.step import Step
 from portulan.record import End, Host, Port, Service
 
@@ -88,6 +91,12 @@ def test_many_silent_datagram_ports_are_a_firewall_and_left_alone():
     assert wrapped._aims() == []
     wrapped = Identifying(Canned(), plan("127.0.0.1", identify=True), silent[:3])
     assert [aim.port for aim in wrapped._aims()] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(("rate_pps", "at_once"), [
+    (0, DIALOGUES_MAX), (1e9, DIALOGUES_MAX), (400, 10), (1, 1)])
+def test_rate_bounds_the_dialogues_at_once(rate_pps, at_once):
+    assert dialogues(rate_pps) == at_once
 
 
 def test_stop_ends_naming_as_interrupted():
