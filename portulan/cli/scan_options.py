@@ -101,22 +101,29 @@ class Options:
         "-n", is_flag=True, default=False, panel=HOW,
         help="Never ask DNS about hosts (no scan does yet; names you type are looked up).")
     contact: str = flag("--contact", metavar="TEXT", panel=HOW,
-                        help="Who to ask about this scan; travels in echo requests.")
+                        help="Who to ask about this scan; travels in echo requests and, with -sV, to web servers.")
 
     timing: int = flag("-T", type=click.IntRange(0, 5), metavar="0-5", default=3, panel=PACE,
                        help="Patience: 0 paranoid ... 3 normal ... 5 insane.")
     max_rate: float | None = flag(
         "--max-rate", type=float, metavar="PPS", default=None, panel=PACE,
         help="Packets a second, 0 for no cap. [default: 10000; 1000 if a target is public]")
+    min_rate: float | None = flag(
+        "--min-rate", type=float, metavar="PPS", default=None, panel=PACE,
+        help="Packets a second that losses do not slow down below; raises the default cap.")
+    scan_delay: str = flag(
+        "--scan-delay", metavar="TIME", panel=PACE,
+        help="Pause between two probes to one host, as 1, 500ms.")
     retries: int | None = flag(
-        "--retries", type=int, metavar="N", default=None, panel=PACE,
+        "--retries", "--max-retries", type=int, metavar="N", default=None, panel=PACE,
         help="How often a silent port may be asked again. [default: 10]")
     recall: float | None = flag(
         "--recall", type=float, metavar="SHARE", default=None, panel=PACE,
         help="Ask on until this share of all answers is found, as 0.999, or tries run out.")
     host_timeout: str = flag(
         "--host-timeout", metavar="TIME", panel=PACE,
-        help="With -sV: so long for naming one host's services, as 15, 90s, 500ms, 2m.")
+        help="So long for a host's ports, and with -sV for naming its services, as 15, 90s, 2m; "
+             "what was found is kept. [default: none; 15m with -T5]")
     seed: int | None = flag(
         "--seed", type=click.IntRange(0, 2**63 - 1), metavar="N", default=None, panel=PACE,
         help="Order of probing; the same seed gives the same order.")
@@ -153,9 +160,6 @@ class Options:
             raise UsageError("-4 and -6 leave nothing", hint="give one of them")
         if "n" in self._letters and self.ping:
             raise UsageError("-sn asks who is up, -Pn says not to ask", hint="give one of them")
-        if self.host_timeout and not self.resume and VERSIONS not in self._letters:
-            raise UsageError("bounds what only -sV does", where="--host-timeout",
-                             hint="add -sV, or leave it out")
         if VERSIONS in self._letters and {"n", "O"} & {*self._letters}:
             raise UsageError("-sV names services behind ports, and no port is asked",
                              hint="leave out -sn or -sO")
@@ -163,6 +167,7 @@ class Options:
             raise UsageError("-O asks by way of ports, and no port is scanned",
                              hint="leave out -sn or -sO")
         read_time(self.host_timeout, "--host-timeout")
+        read_time(self.scan_delay, "--scan-delay")
         if self.resume:
             self._check_resume()
         for output in self.outputs:
@@ -204,7 +209,9 @@ class Options:
             tcp_flags=parse_flags(self.scan_flags) if self.scan_flags else None,
             discover=self.ping is None,
             family=4 if self.ip4 else 6 if self.ip6 else 0, interface=self.interface,
-            max_rate=self.max_rate, retries=self.retries, timing=self.timing,
+            max_rate=self.max_rate, min_rate=self.min_rate or 0.0,
+            scan_delay_s=read_time(self.scan_delay, "--scan-delay"),
+            retries=self.retries, timing=self.timing,
             recall=self.recall or 0.0,
             seed=api.new_seed() if self.seed is None else self.seed, shard=self.shard,
             every_state=self.every_state, scope=read_scope(self.scope),

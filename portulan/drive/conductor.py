@@ -56,6 +56,8 @@ SCAN: Final = "scan"
 #: rule and waiting is cheap; resets are limited by few.
 DOUBT: Final = 1e-4
 DOUBT_UDP: Final = 0.02
+#: Methods whose closed ports answer by ICMP errors.
+REFUSED_BY_ICMP: Final = ("udp", "protocols")
 #: Slower or shorter scans don't find out what the path takes: no path that is usable takes less.
 CAPACITY_LEAST_PPS: Final = 200
 CAPACITY_LEAST_PROBES: Final = 2_000
@@ -125,10 +127,10 @@ class Conductor:
         )
 
     def _round_trip(self) -> RoundTrip:
-        _, _, first, least, most = TIMING[self.plan.aim.request.timing]
+        timing = TIMING[self.plan.aim.request.timing]
         return RoundTrip(
-            wait_min_ns=least * 1_000_000, wait_max_ns=most * 1_000_000,
-            first_wait_ns=first * 1_000_000,
+            wait_min_ns=timing.wait_min_ms * 1_000_000, wait_max_ns=timing.wait_max_ms * 1_000_000,
+            first_wait_ns=timing.first_wait_ms * 1_000_000,
         )
 
     def sweep(self, name: str, space: Space, *, method: str = "") -> tuple[Phase, Sweep]:
@@ -145,19 +147,22 @@ class Conductor:
             audit=measured,
             recall_least=aim.request.recall if measured else 0.0,
             span_of=space.host_span if asks_ports(name) and method != "connect" else None,
-            doubt=DOUBT_UDP if method == "udp" else DOUBT,
+            doubt=DOUBT_UDP if method in REFUSED_BY_ICMP else DOUBT,
             capacity=self._capacity(space) if asks_ports(name) and method != "connect" else None,
             # Silence of a closed UDP port is a limiter's as a rule.
-            sentinels=(State.OPEN,) if method == "udp" else SENTINELS,
+            sentinels=(State.OPEN,) if method in REFUSED_BY_ICMP else SENTINELS,
+            host_timeout_ns=int(aim.host_timeout_s * 1e9) if asks_ports(name) else 0,
+            spacing_ns=int(aim.request.scan_delay_s * 1e9),
         )
         return Phase(name, fingerprint(space, seed, shard)), sweep
 
     def _capacity(self, space: Space) -> Capacity | None:
         """Return what finds the path's capacity; None where there is too little to find it by."""
-        rate = self.plan.aim.rate_pps
-        if rate < CAPACITY_LEAST_PPS or space.size < CAPACITY_LEAST_PROBES:
+        aim = self.plan.aim
+        rate, request = aim.rate_pps, aim.request
+        if rate < CAPACITY_LEAST_PPS or space.size < CAPACITY_LEAST_PROBES or request.scan_delay_s:
             return None
-        return Capacity(rate)
+        return Capacity(rate, request.min_rate)
 
     def on_links(
         self, sweep: Sweep, kind: Kind, cables: Cables | None = None, *, whole_hosts: bool = False,

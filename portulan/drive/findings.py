@@ -18,6 +18,7 @@ from portulan.record import AnyEvent, Host, Port
 from portulan.record import Protocol as ProtocolName
 from portulan.scan.between import Facts, traits
 from portulan.scan.kind import Kind
+from portulan.scan.udp import likelihood
 from portulan.scan.verdict import LISTED, REASON_TEXT, STATE_TEXT, Answers, Reason, State
 from portulan.target.address import address_texts
 from portulan.target.bitmap import Bitmap
@@ -29,6 +30,8 @@ PROTOCOL_TEXT: Final[Mapping[int, ProtocolName]] = {0: "ip", 6: "tcp", 17: "udp"
 SILENT_LISTED_MAX: Final = 16
 #: Events handed on at once at the end of a scan: bounds memory and the wait for the first line.
 PORTION: Final = 8_192
+
+NONE: Final = np.empty(0, np.int64)
 
 Ours = Callable[[NDArray[np.int64]], NDArray[np.bool_]]
 
@@ -58,6 +61,7 @@ class Findings:
         self.listed = np.ones_like(_LISTED) if every_state else _LISTED
         """By state: whether an answer gets an event of its own."""
         self._seen = np.zeros(space.host_count, np.bool_)
+        self._given_up = np.zeros(space.host_count, np.bool_)
         self._reason = np.zeros(space.host_count, np.uint8)
         self._kept: list[Answers] = []
         self._traits: list[NDArray[np.int64]] = []
@@ -224,16 +228,22 @@ class Findings:
 
     # -- at the end ------------------------------------------------------------------------
 
-    def rest(self, *, asked: Ours | None, stopped: bool) -> Iterable[list[AnyEvent]]:
+    def rest(
+        self, *, asked: Ours | None, stopped: bool, timed_out: NDArray[np.int64] = NONE,
+    ) -> Iterable[list[AnyEvent]]:
         """Yield what is not listed port by port: counts of each host, or each port's event.
 
-        `asked` tells which probes are this shard's (None: all are). After a stop silence is no
-        result: probes without an answer are left out.
+        `asked` tells which probes are this shard's (None: all are). After a stop, and of hosts that
+        were given up, silence is no result: probes without an answer are left out.
         """
+        self._given_up[timed_out] = True
         answers = Answers.concat(self._kept)
         answers = answers.take(last_of_each(answers.index))
         if not self._every:
             yield from self._counts(answers, asked, stopped=stopped)
+        elif len(timed_out):
+            none = np.zeros(self.space.host_count, np.int64)
+            yield from self._rest_events(timed_out, none, none)
         if not stopped and self.listed[self._silent]:
             yield from self._silent_ports(answers, asked)
 
@@ -245,11 +255,11 @@ class Findings:
         closed = np.bincount(host[answers.state == State.CLOSED], minlength=hosts)
         filtered = np.bincount(host[answers.state == State.FILTERED], minlength=hosts)
         if not stopped and not self.listed[self._silent]:
-            filtered += self._silent_counts(answers, asked)
-        telling = (closed > 0) | (filtered > 0)
+            filtered += self._silent_counts(answers, asked) * ~self._given_up
+        telling = (closed > 0) | (filtered > 0) | self._given_up
         yield from self._rest_events(np.flatnonzero(self._seen & telling), closed, filtered)
-        if hosts <= SILENT_LISTED_MAX:
-            yield from self._rest_events(np.flatnonzero(~self._seen & telling), closed, filtered)
+        silent = ~self._seen & (telling if hosts <= SILENT_LISTED_MAX else self._given_up)
+        yield from self._rest_events(np.flatnonzero(silent), closed, filtered)
 
     def down(self) -> Iterable[list[Host]]:
         """Yield an event for each host that nothing was heard of."""
@@ -298,32 +308,49 @@ class Findings:
             rows = zip(
                 address_texts(family, hi, lo), self._seen[part].tolist(),
                 self._reason[part].tolist(), closed[part].tolist(), filtered[part].tolist(),
-                family.tolist(), hi.tolist(), lo.tolist(), strict=True,
+                self._given_up[part].tolist(), family.tolist(), hi.tolist(), lo.tolist(),
+                strict=True,
             )
             yield [
                 Host(
                     addr=text, state="up" if up else "unknown", reason=REASON_TEXT[reason],
-                    names=self._names_of(*key), rest={self._protocol: {
+                    names=self._names_of(*key), timed_out=given_up, rest={self._protocol: {
                         name: count for name, count in (("closed", shut), ("filtered", mute))
                         if count
-                    }},
+                    }} if shut or mute else {},
                 )
-                for text, up, reason, shut, mute, *key in rows
+                for text, up, reason, shut, mute, given_up, *key in rows
             ]
 
     def _silent_ports(
         self, answers: Answers, asked: Ours | None
     ) -> Iterable[list[AnyEvent]]:
-        for index in self._unanswered(answers, asked):
+        for every in self._unanswered(answers, asked):
+            index = every
+            if self._given_up.any():
+                index = every[~self._given_up[self.space.host_of(every)]]
             probes = self.space.probes(index)
             yield [
                 Port(addr=text, port=port, protocol=PROTOCOL_TEXT[protocol],
-                     state=STATE_TEXT[self._silent], reason=Reason.NO_RESPONSE.text)
-                for text, port, protocol in zip(
+                     state=STATE_TEXT[self._silent], reason=Reason.NO_RESPONSE.text,
+                     likelihood=likely)
+                for text, port, protocol, likely in zip(
                     address_texts(probes.family, probes.hi, probes.lo), probes.port.tolist(),
-                    probes.protocol.tolist(), strict=True,
+                    probes.protocol.tolist(), self._likelihood(index, answers), strict=True,
                 )
             ]
+
+    def _likelihood(self, index: NDArray[np.int64], answers: Answers) -> list[float]:
+        """Return how likely each silent probe's port is open; 0 where its kind does not say."""
+        likely = np.zeros(len(index))
+        if self._protocol == "udp" and self._silent == State.OPEN_FILTERED:
+            port, host = self.space.probes(index).port, self.space.host_of(index)
+            answered = np.bincount(
+                self.space.host_of(answers.index), minlength=self.space.host_count)
+            for number in np.unique(host).tolist():
+                here, asked = host == number, self.space.host_span(number)[1]
+                likely[here] = likelihood(port[here], asked - int(answered[number]), asked)
+        return [round(each, 3) for each in likely.tolist()]
 
 
 def _protocol_of(space: Space) -> ProtocolName:

@@ -100,6 +100,7 @@ class Job:
         return End(
             reason=reason, hosts_up=tally.hosts_up, open=tally.open, sent=tally.sent,
             received=tally.received, drops=tally.drops, error=error, missed=tally.missed,
+            timed_out=tally.timed_out,
             elapsed_s=round((Clock.now() - self._conductor.began) / 1e9, 3),
         )
 
@@ -157,8 +158,14 @@ class Job:
             make_kind = partial(self._kind, leg) if leg.raw else None
             yield from Controls(conductor, findings, make_kind).steps()
         asked = sweep.ours if aim.shard.count > 1 else None
-        for events in findings.rest(asked=asked, stopped=self.stopped):
+        for events in findings.rest(
+            asked=asked, stopped=self.stopped, timed_out=sweep.timed_out
+        ):
             yield Step(events)
+        if len(sweep.timed_out):
+            self._tally.timed_out += len(sweep.timed_out)
+            yield Step([Note(addr="", text=_given_up(len(sweep.timed_out), aim.host_timeout_s),
+                             level="warning")])
         if leg is not self._plan.legs[-1]:
             self._tally.up.update(findings.up())
 
@@ -196,6 +203,11 @@ class Job:
             sweep, space, report=report, stop=self._conductor.stop, zones=ways.zones(),
             interface=self._plan.aim.request.interface, local=local,
         )
+
+
+def _given_up(hosts: int, seconds: float) -> str:
+    return (f"{hosts} host{'s' * (hosts > 1)} given up after {seconds:g} s: "
+            "ports without an answer have no verdict")
 
 
 def _missed(sweep: Sweep) -> Missed | None:

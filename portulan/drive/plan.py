@@ -80,16 +80,22 @@ class Aim:
     @property
     def rate_pps(self) -> float:
         """The cap on packets a second, 0 for none."""
-        slow = TIMING[self.request.timing][0]
+        slow = TIMING[self.request.timing].rate_pps
         if self.request.max_rate is not None:
             return self.request.max_rate
-        return slow or (RATE_PUBLIC_PPS if self.public else RATE_PRIVATE_PPS)
+        usual = slow or (RATE_PUBLIC_PPS if self.public else RATE_PRIVATE_PPS)
+        return max(usual, self.request.min_rate)
 
     @property
     def retries(self) -> int:
         """How often a silent probe may be asked again at most."""
         given = self.request.retries
-        return TIMING[self.request.timing][1] if given is None else given
+        return TIMING[self.request.timing].retries if given is None else given
+
+    @property
+    def host_timeout_s(self) -> float:
+        """How long the ports of one host may take, 0 for no limit."""
+        return self.request.host_timeout_s or TIMING[self.request.timing].host_timeout_s
 
     @property
     def probes(self) -> int:
@@ -211,9 +217,8 @@ def describe(plan: Plan, space: Space) -> dict[str, object]:
         "hosts": space.host_count, "ports": str(aim.ports), "probes": probes,
         "shard": str(aim.shard), "seed": aim.request.seed,
         "discover": aim.request.discover,
-        "max_rate_pps": aim.rate_pps, "retries": aim.retries,
-        "recall": aim.request.recall,
-        "at_least_s": round(probes / aim.rate_pps, 3) if aim.rate_pps else 0.0,
+        "max_rate_pps": aim.rate_pps, "retries": aim.retries, **_wishes(aim),
+        "at_least_s": _least_s(aim, space),
         "public": aim.public,
         "ways": [str(way) for way in plan.ways.reached[:20]],
         "controls": _controls(plan),
@@ -224,10 +229,26 @@ def describe(plan: Plan, space: Space) -> dict[str, object]:
     }
 
 
+def _wishes(aim: Aim) -> dict[str, object]:
+    """Return what bounds a scan's pace beside its cap, where that was asked for."""
+    wishes = {
+        "recall": aim.request.recall, "min_rate_pps": aim.request.min_rate,
+        "scan_delay_s": aim.request.scan_delay_s, "host_timeout_s": aim.host_timeout_s,
+    }
+    return {name: value for name, value in wishes.items() if value}
+
+
 def controlled(plan: Plan, leg: Leg) -> bool:
     """Tell whether hosts where much is open are looked at more closely after a leg."""
     plain = leg.method in CONTROLLED and plan.aim.request.tcp_flags is None
     return plain and plan.aim.shard.count == 1
+
+
+def _least_s(aim: Aim, space: Space) -> float:
+    """Return how long one probe to each port takes at least, by the cap and by pauses."""
+    capped = aim.probes / aim.rate_pps if aim.rate_pps else 0.0
+    spaced = aim.probes / max(space.host_count, 1) * aim.request.scan_delay_s
+    return round(max(capped, spaced), 3)
 
 
 def _controls(plan: Plan) -> str:
@@ -266,6 +287,13 @@ def _check_numbers(request: Request) -> None:
     if request.max_rate is not None and not 0 <= request.max_rate < math.inf:
         raise UsageError("no such rate", text=f"{request.max_rate:g}", where="--max-rate",
                          hint="packets a second, or 0 for no cap")
+    if not 0 <= request.min_rate < math.inf:
+        raise UsageError("no such rate", text=f"{request.min_rate:g}", where="--min-rate",
+                         hint="packets a second")
+    if request.max_rate and request.min_rate > request.max_rate:
+        raise UsageError(f"more than --max-rate {request.max_rate:g}",
+                         text=f"{request.min_rate:g}", where="--min-rate",
+                         hint="a rate below the cap")
     if request.retries is not None and not 0 <= request.retries <= 15:
         raise UsageError("retries out of range", text=str(request.retries), where="--retries",
                          hint="0 to 15")
@@ -398,7 +426,7 @@ def _ping_why(ways: Ways, raw: bool, *, echo: bool) -> str:
     if any(way.neighbour for way in ways.reached):
         parts.append("ARP and ND on the link")
     if any(way.routed for way in ways.reached):
-        parts.append("ICMP and TCP beyond it")
+        parts.append("ICMP, TCP and UDP beyond it")
     return "hosts only, by " + " and ".join(parts or ["looking at this machine"])
 
 

@@ -43,6 +43,10 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     interface: str = ""
     max_rate: float | None = None
     """Packets a second; 0 for no cap, None for the default of the targets' kind."""
+    min_rate: float = 0.0
+    """Packets a second below which losses do not bring the rate; 0 for no such bound."""
+    scan_delay_s: float = 0.0
+    """Seconds between two probes to one host; 0 for none."""
     retries: int | None = None
     recall: float = 0.0
     """Ask on until this share of what answers is found, as estimated; 0 for no such aim."""
@@ -63,6 +67,6 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     traceroute: bool = False
     """Trace the ways to hosts that are up."""
     host_timeout_s: float = 0.0
-    """Seconds for naming the services of one host; 0 for no such limit."""
+    """Seconds for the ports of one host, and for naming its services; 0 for no such limit."""
     contact: str = ""
     argv: list[str] = []

@@ -89,3 +89,5 @@ class Tally:
     hosts_up: int = 0
     open: int = 0
     missed: Missed | None = None
+    timed_out: int = 0
+    """Hosts given up for their time."""

@@ -442,6 +442,12 @@ class Limits:
         return sum(len(each.owed) for each in self._schedules.values())
 
     @property
+    def unfinished(self) -> NDArray[np.int64]:
+        """The hosts that still owe answers."""
+        return np.array(
+            [host for host, each in self._schedules.items() if not each.done], np.int64)
+
+    @property
     def idle(self) -> bool:
         """Whether nothing is left to ask."""
         return not self._wakes

@@ -99,13 +99,25 @@ class RoundTrip:
         return min(max(wait, self.wait_min_ns), self.wait_max_ns)
 
 
-#: nmap's timing templates by number: (probes a second or 0, retries, first/min/max wait in ms).
-#: The pauses of 0 to 2 are nmap's documented serial delays; 3 leaves everything to the learner.
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """One of nmap's templates; a `rate_pps` or `host_timeout_s` of 0 leaves that open."""
+
+    rate_pps: float
+    retries: int
+    first_wait_ms: int
+    wait_min_ms: int
+    wait_max_ms: int
+    host_timeout_s: float = 0.0
+
+
+#: By number, as nmap documents them. The pauses of 0 to 2 are serial delays: one probe at a time,
+#: whatever the host; 3 leaves everything to the learner.
 TIMING: Final = {
-    0: (1 / 300, 10, 300_000, 100, 300_000),
-    1: (1 / 15, 10, 15_000, 100, 15_000),
-    2: (2.5, 10, 1_000, 100, 10_000),
-    3: (0.0, 10, 1_000, 100, 10_000),
-    4: (0.0, 6, 500, 100, 1_250),
-    5: (0.0, 2, 250, 50, 300),
+    0: Timing(1 / 300, 10, 300_000, 100, 300_000),
+    1: Timing(1 / 15, 10, 15_000, 100, 15_000),
+    2: Timing(2.5, 10, 1_000, 100, 10_000),
+    3: Timing(0.0, 10, 1_000, 100, 10_000),
+    4: Timing(0.0, 6, 500, 100, 1_250),
+    5: Timing(0.0, 2, 250, 50, 300, host_timeout_s=900.0),
 }

@@ -32,6 +32,7 @@ from .loss import TRIES_MAX as TRIES_MAX  # noqa: PLC0414 - others take it from 
 from .pace import Pace, RoundTrip
 from .sentlog import SentLog
 from .skew import Skew
+from .spacing import Spacing
 from .verdict import NEXT_HOLD, Answers, Hold, State
 
 #: Positions permuted at once: large enough for vector speed, small enough for the cache.
@@ -101,7 +102,9 @@ class Sweep:
         audit: bool = False, recall_least: float = 0.0,
         span_of: Callable[[int], tuple[int, int]] | None = None, doubt: float = 0.0,
         capacity: Capacity | None = None, sentinels: Sequence[State] = SENTINELS,
+        host_timeout_ns: int = 0, spacing_ns: int = 0,
     ) -> None:
+        self._size = size
         self._order = Permutation(max(size, 1), seed)
         self._shard = shard or Shard(1, 1)
         self._total = self._shard.size(size)
@@ -112,7 +115,7 @@ class Sweep:
         self._answers = 0
         self._soft = np.empty(0, np.int64)
         self._logs: list[SentLog] = [SentLog()]
-        self._cursor = 0
+        self._cursor = self._stretch_first = 0
         self._pass_base = 1
         self.loss = Loss(hosts)
         self._host_of = host_of or np.zeros_like
@@ -124,11 +127,16 @@ class Sweep:
         self.capacity, self._sentinels = capacity, np.isin(np.arange(len(State)), sentinels)
         self._span_of = span_of
         watched = span_of is not None and hosts <= LIMITED_HOSTS_MAX and self.tries_max > 1
+        watched &= not spacing_ns  # who says how slow knows why
         self._skew = Skew(hosts, doubt) if watched else None
         self.limits = Limits()
         self._limited = np.zeros(hosts if watched else 0, np.bool_)
         self._looked_at = 0
         self._scheduled: list[Emission] = []
+        self._host_timeout_ns, self._ends_ns = host_timeout_ns, 0
+        self._spacing = Spacing(hosts, size, spacing_ns) if spacing_ns else None
+        self.timed_out = np.empty(0, np.int64)
+        """Hosts given up before all was asked."""
         self._placed = (np.empty(0, np.int64), np.empty(0, np.int64))
         self._chunk: tuple[NDArray[np.int64], NDArray[np.int64], int] = (
             np.empty(0, np.int64), np.empty(0, np.int64), 0,
@@ -213,7 +221,7 @@ class Sweep:
 
     def emit(self, now: int, room: int) -> Emission | None:
         """Return up to `room` probes to send at `now`, None if none may leave yet."""
-        if self.done:
+        if self.done or self._out_of_time(now):
             return None
         if self.capacity is not None:
             self.pace.rate_pps = self.capacity.rate_pps
@@ -224,20 +232,61 @@ class Sweep:
             room = max(room // 2, 1)
         while room > 0 and not self.done:
             index, position, at = self._chunk
+            if at < len(index) and self._spacing is not None:
+                return self._emit_spaced(self._spacing, now, room)
             if at < len(index):
                 end = min(at + room, len(index))
                 self._chunk = (index, position, end)
                 last = self._cursor if end == len(index) else int(position[end])
-                try_no = self.pass_no if self._audit is None else self._audit.try_no
-                return Emission(index[at:end], try_no, int(position[at]), last)
+                return Emission(index[at:end], self._try_no, int(position[at]), last)
             if not self._load(now) and not self._next_pass(now):
                 return None
         return None
 
+    def _emit_spaced(self, spacing: Spacing, now: int, room: int) -> Emission | None:
+        """Return probes of the stretch under way to hosts that were not asked for long enough."""
+        index, position, _ = self._chunk
+        row = spacing.ready(self._host_of(index), now)[:room]
+        if not len(row):
+            return None
+        spacing.ask(self._host_of(index[row]), now)
+        left = np.ones(len(index), np.bool_)
+        left[row] = False
+        self._chunk = (index[left], position[left], 0)
+        if not left.any():
+            self._logs[-1].add(self._stretch_first, self._cursor, now, now)
+        return Emission(index[row], self._try_no, NO_STRETCH, NO_STRETCH)
+
+    @property
+    def _try_no(self) -> int:
+        return self.pass_no if self._audit is None else self._audit.try_no
+
+    def _out_of_time(self, now: int) -> bool:
+        """Give up what is not done when the hosts' time is over; all are asked side by side."""
+        if not self._host_timeout_ns:
+            return False
+        self._ends_ns = self._ends_ns or now + self._host_timeout_ns
+        if now >= self._ends_ns:
+            hosts = [self.limits.unfinished]
+            if self._cursor < self._total or self.pass_no < self.tries_allowed:
+                hosts += self._silent_hosts()
+            self.timed_out = np.unique(np.concatenate(hosts))
+            self.done = True
+        return self.done
+
+    def _silent_hosts(self) -> list[NDArray[np.int64]]:
+        """Return the hosts with probes that nobody answered, portion by portion."""
+        hosts = []
+        for at in range(0, self._size, CHUNK):
+            index = self._answered.unset(at, min(at + CHUNK, self._size))
+            hosts.append(np.unique(self._host_of(index[self.ours(index)])))
+        return hosts
+
     def _load(self, now: int) -> bool:
         """Fetch the next stretch of the order that may be asked; False if there is none now."""
         limit = self._total if len(self._logs) == 1 else self._overdue(self._logs[-2], now)
-        end = min(self._cursor + CHUNK, limit)
+        chunk = CHUNK if self._spacing is None else self._spacing.stretch
+        end = min(self._cursor + chunk, limit)
         if self._cursor >= end:
             return False
         position = np.arange(self._cursor, end, dtype=np.int64)
@@ -251,7 +300,7 @@ class Sweep:
         if not len(index):
             # Nothing to ask here: the log keeps the stretch, so that later passes see it as behind.
             self._logs[-1].add(self._cursor, end, now, now)
-        self._cursor = end
+        self._stretch_first, self._cursor = self._cursor, end
         self._chunk = (index, position, 0)
         return True
 
@@ -330,6 +379,8 @@ class Sweep:
         """Note that an emission left between the two times."""
         if emission.first != NO_STRETCH:
             self._logs[-1].add(emission.first, emission.end, start_ns, end_ns)
+        elif self._spacing is not None:
+            self._spacing.left(emission.index, emission.try_no, start_ns)
         self.sent += len(emission.index)
         self.pace.spend(len(emission.index))
 
@@ -338,11 +389,16 @@ class Sweep:
         if self.done:
             return now
         wake, limited = self._pass_deadline(now), self.limits.deadline()
-        if limited is None:
-            return wake
-        return max(now, min(wake, max(limited, self.pace.ready_at(now))))
+        if limited is not None:
+            wake = min(wake, max(limited, self.pace.ready_at(now)))
+        if self._ends_ns:
+            wake = min(wake, self._ends_ns)
+        return max(now, wake)
 
     def _pass_deadline(self, now: int) -> int:
+        if self._spacing is not None and len(self._chunk[0]):
+            ready = self._spacing.ready_at(self._host_of(self._chunk[0]))
+            return max(ready, self.pace.ready_at(now))
         if self._chunk[2] < len(self._chunk[0]) or (
             len(self._logs) == 1 and self._cursor < self._total
         ):
@@ -510,6 +566,8 @@ class Sweep:
 
     def sent_at(self, index: NDArray[np.int64], try_no: NDArray[np.uint8]) -> NDArray[np.int64]:
         """Return when (ns) each probe's given try left, -1 where unknown."""
+        if self._spacing is not None:
+            return self._spacing.left_at(index, try_no)
         position = self._position(index) // self._shard.count
         time = np.full(len(index), -1, np.int64)
         for number, log in enumerate(self._logs):

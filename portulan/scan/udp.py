@@ -37,6 +37,11 @@ SEARCHED_BYTES: Final = 512
 TFTP_PORT: Final = 69
 TFTP_REPLIES: Final = (3, 5, 6)
 
+#: How often a port is open, and its service silent to what we ask, where we know its protocol and
+#: where we don't: guesses that order ports rather than measure them.
+OPEN_KNOWN, MUTE_KNOWN = 0.05, 0.3
+OPEN_UNKNOWN, MUTE_UNKNOWN = 0.005, 0.9
+
 _DIGITS: Final = np.frombuffer(b"0123456789abcdef", np.uint8)
 _LOW_64: Final = (1 << 64) - 1
 
@@ -227,6 +232,19 @@ def echoes(
     for octet in range(width):
         same &= buffer[np.minimum(at + octet, len(buffer) - 1)] == wanted[:, octet, None]
     found: NDArray[np.bool_] = same.any(axis=1)
+    return found
+
+
+def likelihood(port: NDArray[np.uint16], silent: int, asked: int) -> NDArray[np.float64]:
+    """Return how likely silent ports of one host are open (0..1), by Bayes' rule.
+
+    A port is silent because a filter drops what it is asked, as often as `silent` of the `asked`
+    ports of this host are, or because a service is there that disliked our question.
+    """
+    known = _FIRST[port] > 0
+    service = np.where(known, OPEN_KNOWN * MUTE_KNOWN, OPEN_UNKNOWN * MUTE_UNKNOWN)
+    filtered = (silent + 1) / (asked + 2)
+    found: NDArray[np.float64] = service / (service + filtered)
     return found
 
 

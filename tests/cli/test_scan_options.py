@@ -57,7 +57,7 @@ def test_versions_go_with_a_method_and_are_none(kind, method):
 
 @pytest.mark.parametrize(("words", "complaint"), [
     ({"kind": ("nV",)}, "no port is asked"), ({"kind": ("OV",)}, "no port is asked"),
-    ({"host_timeout": "15"}, "only -sV"),
+    ({"scan_delay": "soon"}, "no such time"),
     ({"kind": ("V",), "host_timeout": "soon"}, "no such time"),
     ({"kind": ("V",), "host_timeout": "0"}, "no such time"),
 ])

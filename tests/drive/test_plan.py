@@ -95,8 +95,8 @@ def test_many_public_addresses_go_with_scope_or_confirmation():
     ("10.0.0.1", {}, RATE_PRIVATE_PPS), ("8.8.8.8", {}, RATE_PUBLIC_PPS),
     ("127.0.0.1", {}, RATE_PRIVATE_PPS), ("fd00::1", {}, RATE_PRIVATE_PPS),
     ("8.8.8.8", {"max_rate": 5.0}, 5.0), ("10.0.0.1", {"max_rate": 0.0}, 0.0),
-    ("10.0.0.1", {"timing": 1}, TIMING[1][0]), ("8.8.8.8", {"timing": 5}, RATE_PUBLIC_PPS),
-    ("8.8.8.8", {"timing": 0}, TIMING[0][0]),
+    ("10.0.0.1", {"timing": 1}, TIMING[1].rate_pps), ("8.8.8.8", {"timing": 5}, RATE_PUBLIC_PPS),
+    ("8.8.8.8", {"timing": 0}, TIMING[0].rate_pps),
 ])
 def test_rate_follows_the_kind_of_target(target, words, rate):
     assert aim(target, **words).rate_pps == rate

@@ -92,8 +92,9 @@ def test_wait_stays_in_its_box(samples):
 
 @pytest.mark.parametrize("number", TIMING)
 def test_templates_are_boxes_with_room(number):
-    rate, retries, first, least, most = TIMING[number]
-    assert rate >= 0
-    assert 0 <= retries <= 15
-    assert least <= first <= most
+    timing = TIMING[number]
+    assert timing.rate_pps >= 0
+    assert 0 <= timing.retries <= 15
+    assert timing.wait_min_ms <= timing.first_wait_ms <= timing.wait_max_ms
+    assert timing.host_timeout_s in (0, 900)
     assert number in range(6)

@@ -302,6 +302,60 @@ def test_audit_leaves_limited_hosts_out():
     assert sweep.missed.high <= 5
 
 
+def spaced_sweep(**options):
+    return Sweep(
+        120, seed=5, hosts=4, host_of=lambda index: index // 30,
+        span_of=lambda host: (host * 30, 30), spacing_ns=50 * MS, **options)
+
+
+def test_spaced_hosts_are_never_asked_sooner_and_side_by_side():
+    world = World(spaced_sweep(), lambda i, t: State.CLOSED if i % 3 else None, room=50).run()
+    for host in range(4):
+        times = np.array([time for index, _, time in world.sent if index // 30 == host])
+        assert np.diff(times).min() >= 50 * MS
+        assert len(times) == 30 + 10
+    assert world.now <= 41 * 50 * MS + 1000 * MS
+    assert {round(rtt / MS) for *_, rtt in world.news} == {10}
+
+
+def test_spaced_sweep_killed_and_resumed_asks_all():
+    reply = lambda i, t: State.CLOSED if i % 3 else None  # noqa: E731
+    first = World(spaced_sweep(), reply, room=50)
+    for _ in range(15):
+        first.step()
+    again = spaced_sweep()
+    again.resume(Answers.of(
+        np.array([i for i, *_ in first.news]), state=2, reason=2, time_ns=0),
+        first.sweep.mark(first.now))
+    second = World(again, reply, room=50)
+    second.now = first.now
+    second.run()
+    assert {i for i, *_ in first.sent} | {i for i, *_ in second.sent} == set(range(120))
+
+
+def test_host_timeout_keeps_what_was_found_and_names_who_was_given_up():
+    sweep = limited_sweep(3, 40, host_timeout_ns=10_000 * MS)
+    reply = Limited(40, silent=range(80, 120))
+    reply.level = {0: 1e9}
+    world = limited_world(reply, sweep)
+    while not sweep.done:
+        reply.level[0] = 6
+        world.step()
+    assert world.now <= 10_100 * MS
+    assert 14 <= len({i for i, *_ in world.news if i // 40 == 1}) <= 17
+    assert {i for i, *_ in world.news if i // 40 == 0} == set(range(40))
+    assert sweep.timed_out.tolist() == [1]
+
+
+def test_host_timeout_in_the_first_pass_gives_up_whoever_is_silent():
+    sweep = Sweep(
+        100, seed=1, rate_pps=20, hosts=2, host_of=lambda index: index // 50,
+        host_timeout_ns=1000 * MS)
+    World(sweep, lambda i, t: State.CLOSED).run()
+    assert sweep.sent <= 22
+    assert sweep.timed_out.tolist() == [0, 1]
+
+
 def test_mark_before_sending_is_the_beginning():
     assert Sweep(10, seed=1).mark(0) == Mark(1, 0)
 
