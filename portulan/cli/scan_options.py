@@ -101,7 +101,8 @@ class Options:
         "-n", is_flag=True, default=False, panel=HOW,
         help="Never ask DNS about hosts (no scan does yet; names you type are looked up).")
     contact: str = flag("--contact", metavar="TEXT", panel=HOW,
-                        help="Who to ask about this scan; travels in echo requests and, with -sV, to web servers.")
+                        help="Who to ask about this scan; travels in echo requests and, with -sV, "
+                             "to web servers.")
 
     timing: int = flag("-T", type=click.IntRange(0, 5), metavar="0-5", default=3, panel=PACE,
                        help="Patience: 0 paranoid ... 3 normal ... 5 insane.")

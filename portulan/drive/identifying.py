@@ -90,6 +90,8 @@ class Limits:
     per_host: int = HOST_DIALOGUES_MAX
     manner: Manner = field(default_factory=Manner)
     interface: str = ""
+    contact: str = ""
+    """Whom to ask about us; HTTP servers are told."""
 
 
 class Identification:
@@ -203,7 +205,7 @@ class _Crew:
         if timeout_s and host.timer is None:
             host.timer = self._loop.call_later(timeout_s, self._end_host, host)
         manner = HURRIED if host.tarpit else self._limits.manner
-        talk = _Talk(aim, manner, self._book, self._limits.interface,
+        talk = _Talk(aim, manner, self._book, self._limits,
                      lambda talk: self._ended(host, talk))
         host.talking.add(talk)
         self._talking += 1
@@ -238,18 +240,18 @@ class _Talk:
     """Runs one dialogue on sockets and the clock."""
 
     def __init__(
-        self, aim: Aim, manner: Manner, book: Book | None, interface: str,
+        self, aim: Aim, manner: Manner, book: Book | None, limits: Limits,
         ended: Callable[[_Talk], None],
     ) -> None:
         self.aim = aim
-        self._interface, self._ended = interface, ended
+        self._interface, self._ended = limits.interface, ended
         self._loop = asyncio.get_running_loop()
         self._began = Clock.now()
         self.elapsed_ns = 0
         probes = udp_probes(aim.port) if aim.protocol == "udp" else None
         self.dialogue = Dialogue(
-            aim.port, aim.protocol, now=self._began, host=aim.host, manner=manner, book=book,
-            probes=probes)
+            aim.port, aim.protocol, now=self._began, host=aim.host,
+            contact=limits.contact, manner=manner, book=book, probes=probes)
         self._wires: dict[int, Wire] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._over = False

@@ -102,7 +102,7 @@ class Identifying:
         aims, request = self._aims(), self._plan.aim.request
         limits = Limits(
             host_timeout_s=request.host_timeout_s, interface=request.interface,
-            dialogues=dialogues(self._plan.aim.rate_pps))
+            contact=request.contact, dialogues=dialogues(self._plan.aim.rate_pps))
         self._under_way = Identification(aims, limits=limits)
         told = began = Clock.now()
         for done, found in enumerate(self._under_way.found(), 1):

@@ -121,14 +121,18 @@ class Outcome:
 
 
 class Dialogue:
-    """A dialogue with one port of `host`, which is written as a client would write it."""
+    """A dialogue with one port of `host`, which is written as a client would write it.
+
+    `contact` says whom to ask about it; HTTP servers are told.
+    """
 
     def __init__(
         self, port: int, transport: Literal["tcp", "udp"] = "tcp", *, now: int,
-        host: str = "localhost", manner: Manner | None = None, book: Book | None = None,
-        probes: Iterable[Probe] | None = None,
+        host: str = "localhost", contact: str = "", manner: Manner | None = None,
+        book: Book | None = None, probes: Iterable[Probe] | None = None,
     ) -> None:
-        self._port, self._transport, self._host = port, transport, host
+        self._port, self._transport = port, transport
+        self._host, self._contact = host, contact
         self._manner = manner or Manner()
         self._end_ns = now + self._manner.budget_ns
         self._known = Known(book)
@@ -347,7 +351,7 @@ class Dialogue:
         lane.asked = lane.probe.name
         if self._transport == "udp":
             lane.resend_ns = now + manner.answer_ns // 3
-        lane.sent = lane.probe.filled(self._host)
+        lane.sent = lane.probe.filled(self._host, self._contact)
         self._actions.append(Send(lane.number, lane.sent))
         self._note(lane.probe.name)
 

@@ -11,7 +11,10 @@ from typing import Final
 
 HOST: Final = b"{host}"
 """Stands in bodies for the target as a client would write it: name or address, and port."""
-AGENT: Final = b"Mozilla/5.0 (compatible; Portulan)"
+CONTACT: Final = b"{contact}"
+"""Stands where a protocol has room to say who may be asked about us."""
+AGENT: Final = "Mozilla/5.0 (compatible; Portulan{contact})"
+"""Few servers turn away what calls itself so, and their logs say who it was."""
 
 
 def lines(*texts: str) -> bytes:
@@ -22,7 +25,7 @@ def lines(*texts: str) -> bytes:
 def http_get(path: str, *headers: str) -> bytes:
     """Return an HTTP/1.1 request that lets the server close (RFC 9112 section 9.6)."""
     return lines(
-        f"GET {path} HTTP/1.1", "Host: {host}", f"User-Agent: {AGENT.decode()}", "Accept: */*",
+        f"GET {path} HTTP/1.1", "Host: {host}", f"User-Agent: {AGENT}", "Accept: */*",
         *headers, "Connection: close",
     )
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from . import probe_bodies as bodies
-from .probe_bodies import HOST, dns_query, http_get, lines
+from .probe_bodies import CONTACT, HOST, dns_query, http_get, lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Probe:
     """One question.
 
     `usual_only` keeps it from ports that are not its own; `tls` makes it a TLS handshake; `body`
-    may hold `HOST`, which `filled` replaces.
+    may hold `HOST` and `CONTACT`, which `filled` replaces.
     """
 
     name: str
@@ -33,9 +33,11 @@ class Probe:
     usual_only: bool = False
     tls: bool = False
 
-    def filled(self, host: str) -> bytes:
-        """Return the body for a target."""
-        return self.body.replace(HOST, host.encode("ascii", "ignore"))
+    def filled(self, host: str, contact: str = "") -> bytes:
+        """Return the body for a target, with whom to ask about it."""
+        words = "".join(c for c in contact if c.isascii() and c.isprintable() and c not in "()")
+        told = f"; {words}".encode() if words else b""
+        return self.body.replace(HOST, host.encode("ascii", "ignore")).replace(CONTACT, told)
 
 
 LISTEN: Final = Probe("", b"")

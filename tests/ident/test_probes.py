@@ -30,6 +30,12 @@ def test_host_is_filled_in():
     assert b"\r\nHost: [::1]:80\r\n" in BY_NAME["http-get"].filled("[::1]:80")
 
 
+def test_contact_is_told_and_cannot_leave_its_place():
+    told = BY_NAME["http-get"].filled("x", "noc@example.org\r\nX: (y)")
+    assert b"Portulan; noc@example.orgX: y)\r\nAccept" in told
+    assert b"(compatible; Portulan)\r\n" in BY_NAME["http-get"].filled("x")
+
+
 def test_ports_are_ports():
     assert all(0 < port < 65_536 for probe in TABLE for port in probe.ports)
     assert all(0 < port < 65_536 for port in GREETERS)
