@@ -312,14 +312,18 @@ class _Work:
 
     def _macs(self, rows: Index, at: Index) -> None:
         at = at[self._fitting(rows, at, 6)]
-        self._store(at, self._sanitiser.mac(self._load(at, 6)), 6)
+        if len(at):  # to hash no address costs as much as to hash a hundred
+            self._store(at, self._sanitiser.mac(self._load(at, 6)), 6)
 
     def _ip4s(self, rows: Index, at: Index) -> None:
         at = at[self._fitting(rows, at, 4)]
-        self._store(at, self._sanitiser.ip4(self._load(at, 4)), 4)
+        if len(at):
+            self._store(at, self._sanitiser.ip4(self._load(at, 4)), 4)
 
     def _ip6s(self, rows: Index, at: Index) -> None:
         at = at[self._fitting(rows, at, 16)]
+        if not len(at):
+            return
         high, low = self._sanitiser.ip6(self._load(at, 8), self._load(at + 8, 8))
         self._store(at, high, 8)
         self._store(at + 8, low, 8)

@@ -33,7 +33,7 @@ CALLS_MAX, CALLS_PER_OCTET = 6_000, 40
 """What an honest frame of 1,500 octets takes is a tenth of it."""
 PEAK_MAX_BYTES = 8 << 20
 LONG = 65_535
-CASES = int(os.environ.get("PORTULAN_HOSTILE_CASES", "120"))
+CASES = int(os.environ.get("PORTULAN_HOSTILE_CASES", "60"))
 """Of each header in a run of the tests; 10,000 were tried once."""
 
 
