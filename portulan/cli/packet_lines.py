@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from portulan.errors import UsageError, printable
 
 if TYPE_CHECKING:
     from portulan.drive.capture import Batch, Capture, CapturedPacket
@@ -12,19 +14,23 @@ if TYPE_CHECKING:
 
 BLOCK_LINES = 512
 """Lines written at a time: a system call a line would take longer than making it."""
+TIMES = ("since", "delta", "utc", "epoch")
+"""How a line says when: seconds since the first packet, since the one before, by the clock, Unix
+time."""
 TUNNELS = frozenset({"mpls", "ppp", "gre", "vxlan", "geneve", "ah", "snap"})
 """Headers that the one line about a packet does not look behind."""
 
 
 def shown(
-    capture: Capture, names: list[str], *, as_json: bool, as_hex: bool, verbose: bool
+    capture: Capture, names: list[str], *, as_json: bool, as_hex: bool, verbose: bool,
+    time: str = TIMES[0], dump: bool = False,
 ) -> Iterator[str | None]:
     """Yield the capture in the way that was asked for; None ends a batch."""
     if as_json:
         return objects(capture, names, as_hex=as_hex)
     if names:
         return rows(capture, names)
-    return texts(capture, as_hex=as_hex, verbose=verbose)
+    return texts(capture, as_hex=as_hex, verbose=verbose, time=time, dump=dump)
 
 
 def put(lines: Iterator[str | None]) -> None:
@@ -39,34 +45,72 @@ def put(lines: Iterator[str | None]) -> None:
             block.clear()
 
 
+def binary_out() -> BinaryIO:
+    """Return stdout for a capture's octets, which a terminal would take for commands."""
+    if sys.stdout.isatty():
+        raise UsageError("a capture is nothing for a terminal", where="-w -",
+                         hint="name a file, or pipe it: | tshark -r -")
+    return sys.stdout.buffer
+
+
 # -- one line a packet, or the tree ------------------------------------------------------------
 
 
-def texts(capture: Capture, *, as_hex: bool, verbose: bool) -> Iterator[str | None]:
+def texts(
+    capture: Capture, *, as_hex: bool, verbose: bool, time: str = TIMES[0], dump: bool = False,
+) -> Iterator[str | None]:
     """Yield what a person reads; None ends a batch."""
-    show: Callable[[CapturedPacket, int], str] = _line
+    show: Callable[[CapturedPacket], str] = _Lines(time, named=capture.named)
     if verbose:
         show = _tree
     elif as_hex:
         show = _hex
-    first_ns: int | None = None
     for batch in capture.batches():
         for packet in batch.packets():
-            first_ns = packet.time_ns if first_ns is None else first_ns
-            yield show(packet, first_ns)
+            yield show(packet)
             if as_hex and verbose:
                 yield f"  {packet.octets.hex()}"
+            if dump:
+                yield from hex_dump(packet.octets)
         yield None
 
 
-def _hex(packet: CapturedPacket, first_ns: int) -> str:
+def hex_dump(octets: bytes) -> Iterator[str]:
+    """Yield lines of place, 16 octets as hex digits, and their text where it is printable."""
+    for at in range(0, len(octets), 16):
+        row = octets[at : at + 16]
+        text = "".join(chr(octet) if 0x20 <= octet < 0x7F else "." for octet in row)
+        yield f"    {at:04x}  {row[:8].hex(' '):<23}  {row[8:].hex(' '):<23}  {text}"
+
+
+def _hex(packet: CapturedPacket) -> str:
     return packet.octets.hex()
 
 
-def _line(packet: CapturedPacket, first_ns: int) -> str:
-    seconds = (packet.time_ns - first_ns) / 1e9
-    words = [str(packet), _carried(packet), packet.dissection.brief]
-    return f"{packet.number:>5} {seconds:11.6f} {' | '.join(filter(None, words))}"
+class _Lines:
+    """Makes the one line about each packet; knows the packets before."""
+
+    def __init__(self, time: str, *, named: bool) -> None:
+        self._time, self._named = time, named
+        self._from_ns: int | None = None
+
+    def __call__(self, packet: CapturedPacket) -> str:
+        where = f"{printable(packet.interface):<8} " if self._named else ""
+        words = [str(packet), _carried(packet), packet.dissection.brief]
+        said = " | ".join(filter(None, words))
+        return f"{packet.number:>5} {self._when(packet.time_ns)} {where}{said}"
+
+    def _when(self, time_ns: int) -> str:
+        if self._time == "utc":
+            return _time_text(time_ns)[:26]
+        if self._time == "epoch":
+            return f"{time_ns // 10**9}.{time_ns % 10**9:09}"
+        if self._from_ns is None:
+            self._from_ns = time_ns
+        seconds = (time_ns - self._from_ns) / 1e9
+        if self._time == "delta":
+            self._from_ns = time_ns
+        return f"{seconds:11.6f}"
 
 
 def _carried(packet: CapturedPacket) -> str:
@@ -82,11 +126,12 @@ def _carried(packet: CapturedPacket) -> str:
     return ""
 
 
-def _tree(packet: CapturedPacket, first_ns: int) -> str:
+def _tree(packet: CapturedPacket) -> str:
     from portulan.wire.shown import dissection_parts, tree
 
     cut = f", {len(packet)} captured" if len(packet) != packet.length else ""
-    head = f"frame {packet.number}, {packet.length} bytes{cut}, {_time_text(packet.time_ns)}"
+    where = f" on {printable(packet.interface)}" if packet.interface else ""
+    head = f"frame {packet.number}{where}, {packet.length} bytes{cut}, {_time_text(packet.time_ns)}"
     return tree(head, dissection_parts(packet.dissection))
 
 

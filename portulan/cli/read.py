@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, BinaryIO
 
 import rich_click as click
 
-from portulan.cli.packet_lines import put, shown
+from portulan.cli.packet_lines import TIMES, binary_out, put, shown
 from portulan.errors import UsageError, printable
 
 if TYPE_CHECKING:
@@ -41,10 +40,14 @@ PARQUET_FIELDS = (
 @click.option("--key", metavar="KEY", help="With --sanitise: the same key, the same addresses.")
 @click.option("--fix-checksums", is_flag=True, help="Make checksums right.")
 @click.option("-v", "verbose", is_flag=True, help="Show every field of every header.")
+@click.option("-x", "dump", is_flag=True, help="Show the octets, too: as hex digits and as text.")
+@click.option("--time", "-t", type=click.Choice(TIMES), default=TIMES[0],
+              help="When: since the first packet, since the last, by the clock, Unix time.")
 def read(
     *, paths: tuple[str, ...], text: str | None, count_max: int | None, as_json: bool,
     fields: str | None, only_count: bool, as_hex: bool, parquet: str | None, out: str | None,
     split: str | None, sanitise: bool, key: str | None, fix_checksums: bool, verbose: bool,
+    dump: bool, time: str,
 ) -> None:
     """Read a capture: pcap or pcapng, plain, gzip or xz; `-` is stdin.
 
@@ -60,6 +63,9 @@ def read(
     names = [name.strip() for name in fields.split(",") if name.strip()] if fields else []
     check_names(names)
     _check_ways(count=only_count, json=as_json, parquet=bool(parquet), w=bool(out), v=verbose)
+    for name, on in (("-x", dump), ("--time", time != TIMES[0])):
+        if on and (only_count or as_json or parquet or out or names or as_hex):
+            raise UsageError("is for lines that people read", where=name)
     portion = parse_portion(split, where="--split") if split else None
     if portion and not out:
         raise UsageError("says how to write, but not where", where="--split", hint="-w NAME.pcapng")
@@ -79,7 +85,8 @@ def read(
     elif only_count:
         click.echo(sum(map(len, capture.frames())))
     else:
-        put(shown(capture, names, as_json=as_json, as_hex=as_hex, verbose=verbose))
+        put(shown(capture, names, as_json=as_json, as_hex=as_hex, verbose=verbose, time=time,
+                  dump=dump))
     if capture.damage:
         files = " ".join(paths)
         click.echo(f"portulan: {printable(files)}: {printable(capture.damage, 300)}", err=True)
@@ -104,7 +111,7 @@ def _convert(
     portion: Portion | None,
 ) -> None:
     if out:
-        target: str | BinaryIO = sys.stdout.buffer if out == "-" else out
+        target: str | BinaryIO = binary_out() if out == "-" else out
         written = capture.write(target, split=portion)
         click.echo(f"{written} packets written to {printable(out)}", err=True)
         lost = ", ".join(f"{count} {name}" for name, count in capture.lost.items() if count)

@@ -51,21 +51,27 @@ class Batch:
         """Yield the packets one by one."""
         frames = self.frames
         times, lengths = frames.time_ns.tolist(), frames.wire_length.tolist()
-        for octets, number, time_ns, length in zip(
-            frames, self.numbers.tolist(), times, lengths, strict=True
+        for octets, number, time_ns, length, place in zip(
+            frames, self.numbers.tolist(), times, lengths, self.interface.tolist(), strict=True
         ):
             yield CapturedPacket(octets, number=number, time_ns=time_ns, length=length,
-                                 link_type=frames.link_type)
+                                 link_type=frames.link_type, interface=self._name(place))
+
+    def _name(self, place: int) -> str:
+        return self.names[place] if place < len(self.names) else ""
 
 
 class CapturedPacket:
     """One packet of a capture, dissected when first asked: `packet["ip.src"]`."""
 
     def __init__(
-        self, octets: bytes, *, number: int, time_ns: int, length: int, link_type: int
+        self, octets: bytes, *, number: int, time_ns: int, length: int, link_type: int,
+        interface: str = "",
     ) -> None:
         self.octets, self.number, self.time_ns = octets, number, time_ns
         self.length, self.link_type = length, link_type
+        self.interface = interface
+        """The name of the interface it passed, if that is known."""
 
     @cached_property
     def dissection(self) -> Dissection:

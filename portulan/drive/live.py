@@ -1,94 +1,84 @@
-"""Capture from an interface: the same columns, batches and packets as from a file.
-
-The kernel filters where classic BPF can say it. It takes VLAN tags out of frames before a filter
-sees them, so frames with a tag pass there and are judged here, tag restored: a filter accepts live
-what it accepts of the file written at the same time.
-"""
+"""Capture from interfaces: the same columns, batches and packets as from a file."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import select
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Final, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-from portulan.errors import LimitError, PeerError, UsageError
-from portulan.link.device import ARPHRD_LOOPBACK, device_up
-from portulan.link.interfaces import interface as interface_named
-from portulan.link.packet import PacketLink
-from portulan.link.packet_socket import BPF_MAXINSNS, Program
-from portulan.link.pcapng_blocks import Interface, Statistics
+from portulan.errors import PeerError, UsageError
+from portulan.link.pcapng_blocks import Statistics
 from portulan.link.pcapng_writer import SNAPLEN
-from portulan.link.ring_rx import BLOCKS, RETIRE_MS
-from portulan.wire.filter import Filter, compile_filter
-from portulan.wire.frames import Frames, LinkType
+from portulan.link.ring_rx import RETIRE_MS
+from portulan.wire.frames import Frames
 
-from .capture import Capture, service_port
-from .capture_batch import Batch
+from .capture import Capture
+from .capture_batch import Batch, Index
 from .capture_writer import BatchWriter, Portion, Splitter, Target, Writer
 from .clock import Clock
+from .listening import ANY, Listener
 
 LOOK_NS: Final = 100_000_000
 """How long a request to stop may go unseen: nothing a person notices."""
-RING_BLOCKS: Final = 2 * BLOCKS
-"""64 MiB of kernel memory: two thirds of a second of small frames at line rate, while we print or
-the disk makes us wait."""
+HOLD_NS: Final = 3 * RETIRE_MS * 1_000_000
+"""How long a packet may wait in the kernel: as long others are held back, so that packets of
+several interfaces come by time."""
 LAST_LOOKS: Final = 64
 """Calls of `receive` after the end, 8 MiB each: a whole ring, but not an endless flood."""
 DURATION_MAX_S: Final = 10 * 365 * 86_400
+INTERFACES_MAX: Final = 64
+"""Interfaces listened to at once: each has a ring of 64 MiB. `any` has one for all."""
 
-# linux/filter.h: SKF_AD_OFF (-0x1000) + SKF_AD_VLAN_TAG_PRESENT, loaded as a word
-LOAD_TAG_PRESENT: Final = (0x20, 0, 0, 0xFFFFF000 + 48)
-SKIP_ONE_IF_ZERO: Final = (0x15, 1, 0, 0)
-ACCEPT: Final = (0x06, 0, 0, SNAPLEN)
-TAG_TYPES: Final = (0x8100, 0x88A8, 0x9100)
+Part = tuple[int, Frames]
+"""Frames of the interface with a number."""
 
 
 class LiveCapture(Capture):
-    """Packets of an interface as they pass, from the moment this is made; they can be read once.
+    """Packets of interfaces as they pass, from the moment this is made; they can be read once.
 
-    It ends after `count` packets or `duration_s` seconds, or when `stop` is called. Raises
-    `UsageError` for an interface that is missing or down and for a wrong filter, `PrivilegeError`
-    without CAP_NET_RAW.
+    `any` stands for all interfaces, with Linux cooked headers. It ends after `count` packets or
+    `duration_s` seconds, or when `stop` is called. Raises `UsageError` for an interface that is
+    missing or down and for a wrong filter, `PrivilegeError` without CAP_NET_RAW.
     """
 
     def __init__(
-        self, interface: str, *, filter: str = "", count: int | None = None,
-        duration_s: float | None = None, promiscuous: bool = True,
+        self, interface: str | Sequence[str], *, filter: str = "", count: int | None = None,
+        duration_s: float | None = None, promiscuous: bool = True, snaplen: int = SNAPLEN,
     ) -> None:
+        names = [interface] if isinstance(interface, str) else list(interface)
         _check_ends(count, duration_s)
-        found = device_up(interface)
-        loopback = found.hardware == ARPHRD_LOOPBACK
-        self._filter = (
-            compile_filter(filter, found.link_type, services=service_port) if filter else None)
-        program = kernel_program(self._filter)
-        self._in_kernel = program is not None
-        self._link = PacketLink(
-            interface, filter=program, tx=False, promiscuous=promiscuous,
-            # What is sent on lo comes in there as well: it would be seen twice.
-            outgoing=not loopback, rx_blocks=RING_BLOCKS)
-        self._interface = interface
-        self._count_max, self._duration_s = count, duration_s
+        _check_names(names)
+        if not 1 <= snaplen <= SNAPLEN:
+            raise UsageError(f"packets are cut to 1 to {SNAPLEN:,} bytes", text=str(snaplen),
+                             where="snaplen")
+        self._listeners: list[Listener] = []
+        with ExitStack() as stack:
+            for name in names:
+                listener = Listener(name, filter=filter, promiscuous=promiscuous, snaplen=snaplen)
+                stack.callback(listener.close)
+                self._listeners.append(listener)
+            self._closing = stack.pop_all()
+        self._left, self._duration_s = count, duration_s
+        self._held: list[Part] = []
         self._stopped = self._begun = False
         self._out: Writer | None = None
-        self._origin = interface
+        self._origin = ", ".join(names)
         self._steps = ()
         self._count = None
         self.lost = {}
         self.format = "live"
-        self.link_type = found.link_type
+        self.link_type = self._listeners[0].link_type
+        self.link_types = [each.link_type for each in self._listeners]
+        """How frames begin, interface by interface."""
+        self.named = len(names) > 1 or names == [ANY]
         self.damage: str | None = None
         self.packets = 0
         """Packets given so far."""
-        mac = interface_named(interface).mac if not loopback else None
-        system = os.uname()
-        self.description = Interface(
-            found.link_type, SNAPLEN, interface, filter=filter, mac=mac or b"",
-            os=f"{system.sysname} {system.release}")
-        """What a pcapng says of the interface."""
 
     def stop(self) -> None:
         """End the capture soon; for signal handlers and other threads."""
@@ -97,31 +87,33 @@ class LiveCapture(Capture):
     @property
     def seen(self) -> int:
         """How many packets the kernel had for us so far, dropped ones included."""
-        return self._link.seen()
+        return sum(each.seen for each in self._listeners)
 
     @property
     def drops(self) -> int:
         """How many packets the kernel threw away because we were too slow."""
-        return self._link.counters().drops
+        return sum(each.drops for each in self._listeners)
 
-    def statistics(self) -> Statistics:
-        """Return what was counted so far, for the end of a file."""
-        return Statistics(
-            0, Clock.unix(), self.seen, self.drops, filter_accepted=self.packets,
-            delivered=self.packets)
+    def statistics(self) -> list[Statistics]:
+        """Return what was counted so far on each interface, for the end of a file."""
+        return [each.statistics(number) for number, each in enumerate(self._listeners)]
 
     def keep(
         self, target: Target, *, portion: Portion | None = None, files: int = 0
     ) -> None:
         """Write what is read from now on to a file as well, or to a ring of `files` files."""
         def make(path: Target) -> BatchWriter:
-            return BatchWriter(path, self.link_type, interface=self.description)
+            return BatchWriter(path, self.link_type,
+                               interfaces=[each.description for each in self._listeners])
+
+        def end(writer: Writer) -> None:
+            for counted in self.statistics():
+                writer.statistics(counted)
 
         if portion is None:
             self._out = make(target)
         elif isinstance(target, str | os.PathLike):
-            self._out = Splitter(target, portion, make, keep=files,
-                                 ending=lambda writer: writer.statistics(self.statistics()))
+            self._out = Splitter(target, portion, make, keep=files, ending=end)
         else:
             raise UsageError("a ring of files needs a name", where="ring", hint="-w NAME.pcapng")
         self._out.finish()  # a file that cannot be written is known before the first packet
@@ -134,10 +126,10 @@ class LiveCapture(Capture):
         return sum(map(len, self.frames()))
 
     def close(self) -> None:
-        """Free the ring and close the file; may be called again."""
+        """Free the rings and close the file; may be called again."""
         if self._out is not None:
             self._out.close()
-        self._link.close()
+        self._closing.close()
 
     def __enter__(self) -> Self:
         return self
@@ -149,7 +141,7 @@ class LiveCapture(Capture):
         self.close()
 
     def __repr__(self) -> str:
-        return f"<capture on {self._interface}>"
+        return f"<capture on {self._origin}>"
 
     @property
     def rereadable(self) -> bool:
@@ -158,103 +150,144 @@ class LiveCapture(Capture):
 
     def _read(self) -> Iterator[Batch]:
         if self._begun:
-            raise UsageError("a live capture can be read only once", where=self._interface,
+            raise UsageError("a live capture can be read only once", where=str(self._origin),
                              hint="write it to a file first")
         self._begun = True
         try:
-            for frames in self._arrivals():
-                batch = self._numbered(frames)
-                if self._out is not None:
-                    self._out.write(batch)
-                self.packets += len(frames)
-                yield batch
+            for parts in self._received():
+                yield from self._batches(parts)
+                if self._left == 0:
+                    break
         except PeerError as error:
             self.damage = str(error)
+            yield from self._batches(self._held)
         finally:
             self._finish()
 
     def _finish(self) -> None:
         """Write the counts and let go of everything, whatever ended the capture."""
         try:
-            counted = self.statistics()
-            if self._out is not None:
-                self._out.statistics(counted)
+            for counted in self.statistics():
+                if self._out is not None:
+                    self._out.statistics(counted)
         finally:
             self.close()
 
-    def _numbered(self, frames: Frames) -> Batch:
+    def _given(self, frames: Frames, numbers: Index) -> Batch:
+        """Return frames and the interfaces they came from as a batch, written and counted."""
         first = self.packets + 1
-        numbers = np.arange(first, first + len(frames), dtype=np.int64)
-        return Batch(frames, numbers, np.zeros(len(frames), np.int64), (self._interface,))
+        counted = np.arange(first, first + len(frames), dtype=np.int64)
+        names = tuple(each.name for each in self._listeners)
+        batch = Batch(frames, counted, numbers, names)
+        if self._out is not None:
+            self._out.write(batch)
+        self.packets += len(frames)
+        for number, count in enumerate(np.bincount(numbers).tolist()):
+            self._listeners[number].packets += count
+        if names != (ANY,):
+            return batch
+        # A file says `any`, as tcpdump's does; we know better.
+        return Batch(frames, counted, *self._listeners[0].names_of(frames))
 
-    def _arrivals(self) -> Iterator[Frames]:
-        """Yield accepted frames, at most `count`, until something says stop."""
-        left = self._count_max
-        for received in self._received():
-            frames = received
-            if self._filter is not None:
-                frames = accepted(frames, self._filter, exact=self._in_kernel)
-            if left is not None:
-                frames = frames.take(slice(left))
-                left -= len(frames)
-            if len(frames):
-                yield frames
-            if left == 0:
-                return
+    def _batches(self, parts: Sequence[Part]) -> Iterator[Batch]:
+        """Yield what came, as far as it is wanted."""
+        if self._left is not None:
+            parts = _first(parts, self._left)
+            self._left -= sum(len(frames) for _, frames in parts)
+        for frames, numbers in by_time(parts):
+            yield self._given(frames, numbers)
 
-    def _received(self) -> Iterator[Frames]:
+    def _received(self) -> Iterator[list[Part]]:
         now, end = Clock.now(), None
         if self._duration_s is not None:
             end = now + int(self._duration_s * 1e9)
         while not self._stopped and (end is None or now < end):
-            yield self._link.receive(LOOK_NS if end is None else min(LOOK_NS, end - now))
+            wait_ns = HOLD_NS if self._held else LOOK_NS
+            yield self._round(wait_ns if end is None else min(wait_ns, end - now))
             now = Clock.now()
         yield from self._rest(Clock.unix())
 
-    def _rest(self, end_ns: int) -> Iterator[Frames]:
-        """Yield what came before the end and is still with the kernel."""
-        for look in range(LAST_LOOKS):
-            # A block that is not full is ours two ticks of the ring's timer later.
-            frames = self._link.receive(0 if look else 3 * RETIRE_MS * 1_000_000)
-            in_time = frames.time_ns <= end_ns
-            yield frames.take(in_time)
-            if not len(frames) or not in_time.all():
-                return
+    def _round(self, wait_ns: int) -> list[Part]:
+        """Receive once; of several interfaces only what nothing earlier can follow."""
+        if len(self._listeners) == 1:
+            return [(0, self._listeners[0].receive(wait_ns))]
+        self._poll(wait_ns)
+        horizon = Clock.unix() - HOLD_NS
+        for number, listener in enumerate(self._listeners):
+            frames = listener.receive(0)
+            if len(frames):
+                horizon = min(horizon, int(frames.time_ns[-1]))
+                self._held.append((number, frames))
+        ripe = [(number, frames.take(frames.time_ns <= horizon)) for number, frames in self._held]
+        self._held = [
+            (number, frames.take(frames.time_ns > horizon)) for number, frames in self._held
+            if (frames.time_ns > horizon).any()]
+        return ripe
+
+    def _poll(self, wait_ns: int) -> None:
+        poll = select.poll()
+        for listener in self._listeners:
+            poll.register(listener.fileno(), select.POLLIN)
+        poll.poll(wait_ns / 1e6)
+
+    def _rest(self, end_ns: int) -> Iterator[list[Part]]:
+        """Yield what came before the end and is still held or with the kernel."""
+        parts, waited = self._held, False
+        self._held = []
+        for number, listener in enumerate(self._listeners):
+            for _ in range(LAST_LOOKS):
+                # A block that is not full is ours two ticks of the ring's timer later.
+                frames = listener.receive(0 if waited else HOLD_NS)
+                waited = True
+                in_time = frames.time_ns <= end_ns
+                parts.append((number, frames.take(in_time)))
+                if not len(frames) or not in_time.all():
+                    break
+                if len(self._listeners) == 1:
+                    yield parts
+                    parts = []
+        yield parts
 
 
-def kernel_program(compiled: Filter | None) -> Program | None:
-    """Return the program that lets tagged frames pass and judges the others; None if BPF cannot."""
-    if compiled is None:
-        return None
-    try:
-        program = compiled.program(SNAPLEN)
-    except (UsageError, LimitError):
-        return None
-    if compiled.link_type != LinkType.ETHERNET:
-        return program
-    whole = [LOAD_TAG_PRESENT, SKIP_ONE_IF_ZERO, ACCEPT, *program]
-    return whole if len(whole) <= BPF_MAXINSNS else None
+def by_time(parts: Sequence[Part]) -> Iterator[tuple[Frames, Index]]:
+    """Yield frames of all parts by time, each with its part's number; one link type at a time."""
+    parts = [part for part in parts if len(part[1])]
+    if len(parts) <= 1:
+        for number, frames in parts:
+            yield frames, np.full(len(frames), number, np.int64)
+        return
+    order = np.argsort(np.concatenate([frames.time_ns for _, frames in parts]), kind="stable")
+    numbers = np.repeat([number for number, _ in parts], [len(frames) for _, frames in parts])
+    links = np.repeat([frames.link_type for _, frames in parts],
+                      [len(frames) for _, frames in parts])
+    kinds = {kind: Frames.concat([frames for _, frames in parts if frames.link_type == kind])
+             for kind in np.unique(links).tolist()}
+    place = np.zeros(len(links), np.int64)
+    for kind in kinds:
+        place[links == kind] = np.arange(np.count_nonzero(links == kind))
+    for rows in np.split(order, np.flatnonzero(np.diff(links[order])) + 1):
+        yield kinds[int(links[rows[0]])].take(place[rows]), numbers[rows].astype(np.int64)
 
 
-def accepted(frames: Frames, compiled: Filter, *, exact: bool) -> Frames:
-    """Return the frames that a filter accepts; with `exact` only tagged ones are in question."""
-    if not exact:
-        return frames.take(compiled.mask(frames))
-    if frames.link_type != LinkType.ETHERNET or not len(frames):
-        return frames
-    tagged = np.flatnonzero(_tagged(frames))
-    if not len(tagged):
-        return frames
-    wanted = np.ones(len(frames), np.bool_)
-    wanted[tagged] = compiled.mask(frames.take(tagged))
-    return frames.take(wanted)
+def _first(parts: Sequence[Part], count: int) -> list[Part]:
+    """Return the first `count` frames of all parts by time."""
+    times = np.concatenate([np.empty(0, np.int64), *(frames.time_ns for _, frames in parts)])
+    if len(times) <= count:
+        return list(parts)
+    chosen = np.zeros(len(times), np.bool_)
+    chosen[np.argsort(times, kind="stable")[:count]] = True
+    edges = np.cumsum([len(frames) for _, frames in parts])[:-1]
+    return [(number, frames.take(mask))
+            for (number, frames), mask in zip(parts, np.split(chosen, edges), strict=True)]
 
 
-def _tagged(frames: Frames) -> NDArray[np.bool_]:
-    """Return which frames have a VLAN tag behind their addresses; all are 14 bytes or longer."""
-    at = frames.offset + 12
-    kind = frames.buffer[at].astype(np.int64) << 8 | frames.buffer[at + 1]
-    return np.isin(kind, TAG_TYPES) & (frames.length >= 14)
+def _check_names(names: list[str]) -> None:
+    if not 1 <= len(names) <= INTERFACES_MAX:
+        raise UsageError(f"1 to {INTERFACES_MAX} interfaces can be captured from at once",
+                         where="capture", hint=f"{ANY} is all of them")
+    if len(set(names)) < len(names) or (ANY in names and len(names) > 1):
+        raise UsageError("each packet would be captured twice", text=", ".join(names),
+                         where="capture")
 
 
 def _check_ends(count: int | None, duration_s: float | None) -> None:

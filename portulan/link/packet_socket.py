@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import select
@@ -51,11 +52,21 @@ def open_socket(family: int, kind: int, protocol: int) -> socket.socket:
 
 
 def bind(sock: socket.socket, interface: str, protocol: int) -> None:
-    """Tie the socket to an interface; `ETH_P_NONE` receives nothing."""
+    """Tie the socket to an interface, "" is all of them; `ETH_P_NONE` receives nothing."""
+    if not interface:
+        _bind_all(sock, protocol)
+        return
     try:
         sock.bind((interface, protocol))
     except OSError as error:
         raise gone(interface, error) from None
+
+
+def _bind_all(sock: socket.socket, protocol: int) -> None:
+    # Python's bind wants a name, and there is none for interface 0, which is all of them.
+    address = struct.pack("=H2si", socket.AF_PACKET, protocol.to_bytes(2, "big"), 0) + bytes(12)
+    if ctypes.CDLL(None, use_errno=True).bind(sock.fileno(), address, len(address)):
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
 def attach_filter(sock: socket.socket, program: Program) -> None:

@@ -34,6 +34,7 @@ from portulan.link.packet_socket import (
     raise_pending,
     wait_readable,
 )
+from portulan.wire.cooked import LinuxSLL2
 from portulan.wire.frames import Frames, LinkType
 
 BLOCK_BYTES = 128 << 10
@@ -62,13 +63,16 @@ TP_STATUS_KERNEL, TP_STATUS_USER = 0, 1
 TP_STATUS_VLAN_VALID, TP_STATUS_VLAN_TPID_VALID = 0x10, 0x40
 ETH_P_8021Q = 0x8100
 TAG_AT, TAG_BYTES = 12, 4
+ADDRESS_AT = 48
+"""Where struct sockaddr_ll lies behind a frame's header; the frame follows at 80 or later."""
 
 
 class RxRing:
     """Receives from one interface; gets nothing before its filter is attached.
 
-    `kind` SOCK_RAW gives whole frames, SOCK_DGRAM network-layer packets. `outgoing` shows what
-    this machine sends, too.
+    `kind` SOCK_RAW gives whole frames, SOCK_DGRAM network-layer packets; those of link type
+    LINUX_SLL2 get its header, and the interface may be "": all of them. `outgoing` shows what this
+    machine sends, too.
     """
 
     def __init__(
@@ -177,12 +181,36 @@ def _frames(blocks: list[NDArray[np.uint8]], link_type: int) -> Frames:
     length, wire_length = words[:, SNAPLEN].copy(), words[:, LENGTH].copy()
     time_ns = words[:, SEC] * 1_000_000_000 + words[:, NSEC]
     tagged = np.flatnonzero(words[:, STATUS] & TP_STATUS_VLAN_VALID)
-    if len(tagged) and link_type == LinkType.ETHERNET:
+    if link_type == LinkType.LINUX_SLL2:
+        cook(buffer, at, words)
+        offset = offset - LinuxSLL2.size
+        length, wire_length = length + LinuxSLL2.size, wire_length + LinuxSLL2.size
+    elif len(tagged) and link_type == LinkType.ETHERNET:
         _restore_tags(buffer, offset[tagged], words[tagged])
         offset[tagged] -= TAG_BYTES
         length[tagged] += TAG_BYTES
         wire_length[tagged] += TAG_BYTES
     return Frames(buffer, offset, length, wire_length, time_ns, link_type)
+
+
+def cook(
+    buffer: NDArray[np.uint8], at: NDArray[np.int64], words: NDArray[np.int64]
+) -> None:
+    """Put an SLL2 header before each packet.
+
+    What it says the kernel has put behind its own header, as a struct sockaddr_ll: family,
+    protocol, interface, hardware, kind of packet, length of the address, address. A VLAN tag has
+    no place there, as with libpcap: a filter would not look behind it.
+    """
+    said = buffer[(at + ADDRESS_AT)[:, None] + np.arange(20)]
+    head = np.zeros((len(at), LinuxSLL2.size), np.uint8)
+    head[:, 0:2] = said[:, 2:4]
+    head[:, 4:8] = said[:, 4:8].copy().view("=u4").astype(">u4").view(np.uint8)
+    head[:, 8:10] = said[:, 8:10].copy().view("=u2").astype(">u2").view(np.uint8)
+    head[:, 10:12] = said[:, 10:12]
+    head[:, 12:20] = np.where(np.arange(8) < said[:, 11:12], said[:, 12:20], 0)
+    start = at + (words[:, MAC] & 0xFFFF) - LinuxSLL2.size
+    buffer[start[:, None] + np.arange(LinuxSLL2.size)] = head
 
 
 def frame_offsets(block: NDArray[np.uint8]) -> NDArray[np.int64]:
