@@ -217,6 +217,12 @@ class Note(Event, tag="note", frozen=True):
     """One sentence."""
     level: Level = "info"
     """How much it matters."""
+    port: int = 0
+    """The port it is about; 0: the host as a whole."""
+    protocol: str = ""
+    """What the number is a port of."""
+    check: str = ""
+    """The check that says it."""
 
 
 class Hop(Event, tag="hop", frozen=True):

@@ -37,6 +37,9 @@ class ScanOptions(TypedDict, total=False):
     family: int
     interface: str
     max_rate: float | None
+    min_rate: float
+    scan_delay_s: float
+    recall: float
     retries: int | None
     timing: int
     seed: int
@@ -45,6 +48,8 @@ class ScanOptions(TypedDict, total=False):
     scope: str
     confirmed: bool
     identify: bool
+    checks: bool
+    checks_folder: str
     systems: bool
     traceroute: bool
     host_timeout_s: float
@@ -172,6 +177,11 @@ def _extended(job: Job, plan: Plan, known: Sequence[AnyEvent] = ()) -> Steps:
         from portulan.drive.identifying_job import Identifying
 
         steps = Identifying(steps, plan, known)
+    if plan.aim.request.checks:
+        from portulan.api.checks import checks
+        from portulan.drive.checking_job import CheckingJob
+
+        steps = CheckingJob(steps, plan, checks(plan.aim.request.checks_folder), known)
     if plan.aim.request.traceroute:
         from portulan.drive.tracing_job import Tracing
 

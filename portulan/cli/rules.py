@@ -36,6 +36,19 @@ def show(name: str) -> None:
     raise UsageError("no such rule", text=name, hint="see: portulan rules list")
 
 
+@rules.command("checks")
+@click.option("--checks", "folder", metavar="FOLDER", default="", help="Also those of a folder.")
+def list_checks(folder: str) -> None:
+    """Print a line for each safe check of `scan -sC`: name, for whom, budget, what it does."""
+    from portulan.api.checks import checks
+
+    for each in checks(folder):
+        whom = "TLS" if each.secure_only else ",".join(each.services)
+        budget = f"{each.connections} conn, {each.octets >> 10} KiB, {each.seconds:g} s"
+        row = (each.name, whom, budget, each.about)
+        click.echo("\t".join(printable(cell, 300) for cell in row))
+
+
 @rules.command("test")
 def test() -> None:
     """Try every rule on its examples; exit code 1 where one fails."""

@@ -26,8 +26,8 @@ METHODS: Final[dict[str, Method]] = {
     "S": "syn", "T": "connect", "n": "ping", "A": "ack", "W": "window", "F": "fin", "N": "null",
     "X": "xmas", "U": "udp", "Y": "sctp", "O": "protocols",
 }
-#: The letter that is no method but goes with most.
-VERSIONS: Final = "V"
+#: Letters that are no methods but go with most: naming services, and looking at them.
+VERSIONS, CHECKS = "V", "C"
 #: What help puts the flags under.
 WHOM, HOW, PACE, SHOW = "Whom to ask", "What to ask", "How fast and how long", "What is shown"
 
@@ -81,16 +81,23 @@ class Options:
         "--top-ports", type=click.IntRange(1), metavar="N", default=None, panel=HOW,
         help="The N most common ports. [default: 1000]")
     kind: tuple[str, ...] = flag(
-        "-s", multiple=True, metavar="S|T|U|Y|A|W|F|N|X|O|V|n", default=(), panel=HOW,
+        "-s", multiple=True, metavar="S|T|U|Y|A|W|F|N|X|O|V|C|n", default=(), panel=HOW,
         help="-sS SYN scan, -sT connect scan, -sU UDP, -sY SCTP INIT, -sA ACK, -sW Window, "
              "-sF FIN, -sN NULL, -sX Xmas, -sO IP protocols, -sn hosts only; -sSU joins TCP and "
-             "UDP; -sV names the services behind open ports. [default: the best allowed]")
+             "UDP; -sV names the services behind open ports, -sC also looks at them by safe "
+             "checks. [default: the best allowed]")
     scan_flags: str = flag(
         "--scanflags", metavar="FLAGS", panel=HOW,
         help="TCP flags of your own, as SYNFIN or 0x03; -s says how to read the answers.")
     ping: str | None = flag(
         "-P", type=click.Choice(["n"]), metavar="n", default=None, panel=HOW,
         help="-Pn: take every host for up, don't ask first.")
+    everything: bool = flag(
+        "-A", is_flag=True, default=False, panel=HOW,
+        help="All there is to know: -sV -sC -O --traceroute.")
+    checks_folder: str = flag(
+        "--checks", metavar="FOLDER", panel=HOW,
+        help="With -sC: also the checks in this folder's Python files. They are run: trust them.")
     systems: bool = flag(
         "-O", is_flag=True, default=False, panel=HOW,
         help="Ask hosts that are up which system they run, by the habits of their TCP/IP.")
@@ -151,8 +158,8 @@ class Options:
 
     def check(self) -> None:
         """Raise `UsageError` for what does not go together, before anything is sent."""
-        if unknown := {*self._letters} - {*METHODS, VERSIONS}:
-            known = ", ".join(f"-s{letter}" for letter in (*METHODS, VERSIONS))
+        if unknown := {*self._letters} - {*METHODS, VERSIONS, CHECKS}:
+            known = ", ".join(f"-s{letter}" for letter in (*METHODS, VERSIONS, CHECKS))
             raise UsageError("no such scan", text=f"-s{''.join(sorted(unknown))}",
                              hint=f"there are {known}")
         if self.ports and self.top_ports:
@@ -161,12 +168,17 @@ class Options:
             raise UsageError("-4 and -6 leave nothing", hint="give one of them")
         if "n" in self._letters and self.ping:
             raise UsageError("-sn asks who is up, -Pn says not to ask", hint="give one of them")
-        if VERSIONS in self._letters and {"n", "O"} & {*self._letters}:
-            raise UsageError("-sV names services behind ports, and no port is asked",
-                             hint="leave out -sn or -sO")
-        if self.systems and {"n", "O"} & {*self._letters}:
-            raise UsageError("-O asks by way of ports, and no port is scanned",
-                             hint="leave out -sn or -sO")
+        if {"n", "O"} & {*self._letters}:
+            for wanted, name, does in (
+                (self._identify, "-sV", "names services behind ports"),
+                (self._systems, "-O", "asks by way of ports"),
+            ):
+                if wanted:
+                    raise UsageError(f"{name} {does}, and no port is asked",
+                                     hint="leave out -sn or -sO")
+        if self.checks_folder and not self._checks:
+            raise UsageError("a folder of checks for a scan without checks", where="--checks",
+                             hint="add -sC")
         read_time(self.host_timeout, "--host-timeout")
         read_time(self.scan_delay, "--scan-delay")
         if self.resume:
@@ -178,6 +190,19 @@ class Options:
     def _letters(self) -> str:
         """What stands behind all `-s`, each letter once."""
         return "".join(dict.fromkeys("".join(self.kind)))
+
+    @property
+    def _checks(self) -> bool:
+        return self.everything or CHECKS in self._letters
+
+    @property
+    def _identify(self) -> bool:
+        """Whether services are named: checks need to know whom they ask."""
+        return self._checks or VERSIONS in self._letters
+
+    @property
+    def _systems(self) -> bool:
+        return self.everything or self.systems
 
     def _check_resume(self) -> None:
         """Refuse what the kept plan says already: it would be ignored."""
@@ -195,7 +220,7 @@ class Options:
         from portulan.drive.request import Request
         from portulan.scan.flags import parse_flags
 
-        letters = self._letters.replace(VERSIONS, "")
+        letters = self._letters.replace(VERSIONS, "").replace(CHECKS, "")
         methods = [METHODS[letter] for letter in letters] or ["auto"]
         methods.sort(key=lambda method: method in ("udp", "sctp"))  # stable: TCP goes first
         targets = [(text, "target") for text in self.targets]
@@ -217,8 +242,8 @@ class Options:
             seed=api.new_seed() if self.seed is None else self.seed, shard=self.shard,
             every_state=self.every_state, scope=read_scope(self.scope),
             scope_where=self.scope, confirmed=self.yes, contact=self.contact,
-            identify=VERSIONS in self._letters, systems=self.systems,
-            traceroute=self.traceroute,
+            identify=self._identify, checks=self._checks, checks_folder=self.checks_folder,
+            systems=self._systems, traceroute=self.traceroute or self.everything,
             host_timeout_s=read_time(self.host_timeout, "--host-timeout"),
             argv=["portulan", *sys.argv[1:]],
         )

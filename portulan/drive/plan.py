@@ -223,6 +223,7 @@ def describe(plan: Plan, space: Space) -> dict[str, object]:
         "ways": [str(way) for way in plan.ways.reached[:20]],
         "controls": _controls(plan),
         "naming": _naming(plan),
+        "checks": _checks(plan),
         "systems": _systems(plan),
         "tracing": _tracing(plan),
         "notes": list(plan.notes),
@@ -269,6 +270,13 @@ def _naming(plan: Plan) -> str:
     if not plan.aim.request.identify:
         return "none"
     return "open ports are connected to and asked, in their own protocols, what runs there"
+
+
+def _checks(plan: Plan) -> str:
+    if not plan.aim.request.checks:
+        return "none"
+    return ("services that were named are asked a little more, within a budget for each check: no "
+            "login, no writing (`portulan rules checks` lists them)")
 
 
 def systems_asked(plan: Plan) -> bool:

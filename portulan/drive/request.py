@@ -62,6 +62,10 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The user confirmed more than `PUBLIC_MAX` public addresses."""
     identify: bool = False
     """Name the services behind open ports (`-sV`)."""
+    checks: bool = False
+    """Look at the services that were named by safe checks (`-sC`)."""
+    checks_folder: str = ""
+    """Where checks of the user's own are."""
     systems: bool = False
     """Find out what systems hosts run (`-O`)."""
     traceroute: bool = False

@@ -12,7 +12,7 @@ from typing import TypeAlias
 from unicodedata import combining, east_asian_width
 
 from portulan.errors import printable
-from portulan.record import Port
+from portulan.record import Note, Port
 from portulan.render import wording
 from portulan.render.gather import Finding, Findings
 
@@ -159,13 +159,38 @@ def _host(host: Finding, width: int) -> Iterator[Line]:
         for line in _wrap("", f"way: {printable(path, 8 * FIELD_LIMIT)}", width + 8):
             yield [("  ", ""), (line[1][0], "dim")]
     for note in host.notes:
-        style = "warning" if note.level == "warning" else "dim"
-        yield from ([("  ", ""), (text, style)] for text in _note(note.text, note.level, width))
+        if not note.port:
+            yield from _note("  ", f"{note.level}: {_safe(note.text)}", note.level, width)
+    yield from _checked(host, width)
 
 
-def _note(text: str, level: str, width: int) -> Iterator[str]:
-    for line in _wrap("", f"{level}: {_safe(text)}", width + 8):
-        yield line[1][0]
+def _checked(host: Finding, width: int) -> Iterator[Line]:
+    """Yield what checks told, port by port, each check named once."""
+    about: dict[tuple[int, str], list[Note]] = {}
+    for note in host.notes:
+        if note.port:
+            about.setdefault((note.port, note.protocol), []).append(note)
+    for (port, protocol), notes in sorted(about.items()):
+        yield _fit([(f"  {port}/{_safe(protocol)}", "name")], width)
+        before = ""
+        for note in sorted(notes, key=lambda each: each.check):  # stable: in the order told
+            name = "" if note.check == before else f"    {_safe(note.check)}"
+            text = printable(note.text, 4 * FIELD_LIMIT)
+            yield from _note(f"{clip(name, 22):<23}", text, note.level, width)
+            before = note.check
+
+
+def _note(label: str, text: str, level: str, width: int) -> Iterator[Line]:
+    """Yield a text in lines beside its label; a word that fits on no line takes several."""
+    room, line = width - len(label), ""
+    style = "warning" if level == "warning" else "dim"
+    words = (word[at : at + room] for word in text.split(" ") for at in range(0, len(word), room))
+    for word in words:
+        if line and cells(line) + 1 + cells(word) > room:
+            yield _fit([(label, "dim"), (line, style)], width)
+            label, line = " " * len(label), ""
+        line = f"{line} {word}" if line else word
+    yield _fit([(label, "dim"), (line, style)], width)
 
 
 def _host_lines(host: Finding, width: int) -> Iterator[Line]:

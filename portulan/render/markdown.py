@@ -88,7 +88,7 @@ def _port_row(host: Finding, port: Port) -> str:
 
 def _extras(host: Finding) -> str:
     lines = [f"- System: {text(system)}\n" for system in wording.systems(host)]
-    lines += [f"- {note.level.capitalize()}: {text(note.text)}\n" for note in host.notes]
+    lines += [f"- {note.level.capitalize()}: {text(wording.remark(note))}\n" for note in host.notes]
     return "".join([*lines, "\n"] if lines else [])
 
 

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from html import escape
 from shlex import join
 
-from portulan.record import AnyEvent, Os, Port, Run, Service
+from portulan.record import AnyEvent, Note, Os, Port, Run, Service
 from portulan.render.escape import visible
 from portulan.render.gather import Finding, Findings, gather
 from portulan.render.wording import outcome, plural, port_groups, system
@@ -156,7 +156,7 @@ def _hostnames(host: Finding, found: Findings) -> str:
 def _ports(host: Finding, method: str) -> str:
     if not host.ports and not host.rest:
         return ""
-    lines = "".join(_port(port, host.service(port)) for port in host.sorted_ports())
+    lines = "".join(_port(port, host.service(port), host.notes) for port in host.sorted_ports())
     return f"<ports>{_extraports(host, method)}{lines}</ports>\n"
 
 
@@ -188,11 +188,15 @@ def _extrareasons(state: str, protocol: str, count: int, method: str) -> str:
     return f'<extrareasons reason="{reason}" count="{count}" proto={_q(protocol)}/>\n'
 
 
-def _port(port: Port, service: Service | None) -> str:
+def _port(port: Port, service: Service | None, notes: list[Note]) -> str:
+    about = (port.port, port.protocol)
+    scripts = "".join(
+        f"<script id={_q(note.check or note.level)} output={_q(note.text)}/>"
+        for note in notes if (note.port, note.protocol) == about)
     return (
         f'<port protocol="{port.protocol}" portid="{port.port}">'
         f'<state state="{port.state}" reason={_reason(port.reason)} reason_ttl="{port.ttl}"/>'
-        f"{_service(port, service)}</port>\n"
+        f"{_service(port, service)}{scripts}</port>\n"
     )
 
 
@@ -241,6 +245,7 @@ def _systems(systems: list[Os]) -> str:
 def _notes(host: Finding) -> str:
     scripts = "".join(
         f'<script id="portulan-{note.level}" output={_q(note.text)}/>' for note in host.notes
+        if not note.port
     )
     return f"<hostscript>{scripts}</hostscript>" if scripts else ""
 

@@ -189,7 +189,7 @@ def _card(host: Finding, unfold: str) -> str:
     ) if rows else ""
     rest = f'<p class="dim">Not shown: {_h(wording.tally(counted))}</p>' if counted else ""
     systems = "".join(f"<p>System: {_h(system)}</p>" for system in wording.systems(host))
-    notes = "".join(f'<p class="note {n.level}">{_h(n.text)}</p>' for n in host.notes)
+    notes = "".join(f'<p class="note {n.level}">{_h(wording.remark(n))}</p>' for n in host.notes)
     opened = sum(port.state == "open" for port in ports)
     return (
         f'<details class="host" data-host{unfold}><summary><b class="addr">{_h(host.addr)}</b>'

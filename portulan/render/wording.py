@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-from portulan.record import Os, Port, PortState, Run, Service
+from portulan.record import Note, Os, Port, PortState, Run, Service
 from portulan.render.gather import Finding, Findings
 from portulan.target.ports import service_name
 
@@ -125,6 +125,13 @@ def systems(host: Finding) -> list[str]:
         f"{system(found)} ({found.confidence:.0%})" if found.confidence else system(found)
         for found in host.systems
     ]
+
+
+def remark(note: Note) -> str:
+    """Return a note with the port and the check it comes from: `80/tcp http-page: title: Hi`."""
+    if not note.port:
+        return note.text
+    return f"{note.port}/{note.protocol} {note.check}: {note.text}"
 
 
 def tally(counts: Counter[tuple[str, str]]) -> str:

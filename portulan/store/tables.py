@@ -72,7 +72,7 @@ TABLES: Mapping[TableName, tuple[Column, ...]] = {
         *_WHERE, *_text("family", "vendor", "product", "generation"),
         Column("confidence", "DOUBLE", np.float64), Column("evidence", "VARCHAR[]"),
     ),
-    "notes": (*_WHERE, *_text("text", "level")),
+    "notes": (*_PORT, *_text("text", "level", "check")),
     "hops": (
         *_text("target"), Column("ttl", "INTEGER", np.int32), *_WHERE, *_text("state"),
         Column("rtt_us", "BIGINT", np.int64), Column("loss", "DOUBLE", np.float64),
