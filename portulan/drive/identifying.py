@@ -40,6 +40,8 @@ HURRIED: Final = replace(
     Manner(), budget_ns=2_500_000_000, usual_greet_ns=1_000_000_000, patience_ns=2_000_000_000,
     answer_ns=1_000_000_000)
 """The manner towards a host of tarpits."""
+ELSEWHERE: Final = frozenset({"tftp"})
+"""What is answered from another port than the one that was asked."""
 UDP_LIKELY: Final = (
     "dns", "ntp-v4", "snmp-v3", "sip", "tftp", "radius", "stun", "coap-ping", "openvpn",
     "snmp-v1", "ssdp", "memcached", "portmap", "ike-v2", "quic", "dtls", "lines",
@@ -270,10 +272,10 @@ class _Talk:
             self._timer = None
         for action in self.dialogue.emit(Clock.now()):
             match action:
-                case Open(lane):
+                case Open(lane, elsewhere):
                     self._wires[lane] = wire = Wire(
                         lane, self.aim.address, self.aim.protocol, told=self, name=self.aim.name,
-                        interface=self._interface)
+                        interface=self._interface, elsewhere=elsewhere)
                     wire.open()
                 case Send(lane, data) if lane in self._wires:
                     self._wires[lane].send(data)
@@ -327,7 +329,10 @@ class _Talk:
 
 def udp_probes(port: int) -> list[Probe]:
     """Return the payloads for a UDP port: those of its usual services, then the likeliest."""
-    payloads = {p.name: Probe(p.name, p.body, p.ports, p.source, "udp") for p in PAYLOADS}
+    payloads = {
+        p.name: Probe(p.name, p.body, p.ports, p.source, "udp", elsewhere=p.name in ELSEWHERE)
+        for p in PAYLOADS
+    }
     known = payloads | {probe.name: probe for probe in DATAGRAMS}
     usual = [PAYLOADS[number].name for number in BY_PORT.get(port, ())]
     usual += [probe.name for probe in DATAGRAMS if port in probe.ports]

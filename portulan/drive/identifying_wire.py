@@ -47,8 +47,9 @@ class Wire:
 
     def __init__(
         self, number: int, address: Address, transport: str, *, told: Told, name: str = "",
-        interface: str = "",
+        interface: str = "", elsewhere: bool = False,
     ) -> None:
+        self._elsewhere = elsewhere
         self._number, self._address, self._told, self._name = number, address, told, name
         self._kind = socket.SOCK_DGRAM if transport == "udp" else socket.SOCK_STREAM
         self._interface = interface
@@ -67,7 +68,8 @@ class Wire:
             if self._interface:
                 sock.setsockopt(
                     socket.SOL_SOCKET, socket.SO_BINDTODEVICE, self._interface.encode())
-            error = sock.connect_ex(self._address)
+            # A connected socket would hear its own peer's port alone.
+            error = 0 if self._elsewhere else sock.connect_ex(self._address)
         except OSError as fault:
             error = fault.errno or errno.EIO
         if error in BUSY:
@@ -86,7 +88,10 @@ class Wire:
             data = self._session.outgoing()
         if self._sock is not None and data:
             with contextlib.suppress(OSError):  # the read side tells what became of it
-                self._sock.send(data)
+                if self._elsewhere:
+                    self._sock.sendto(data, self._address)
+                else:
+                    self._sock.send(data)
 
     def secure(self) -> None:
         """Begin TLS."""
@@ -117,12 +122,15 @@ class Wire:
         if self._sock is None:
             return
         try:
-            data = self._sock.recv(READ_SIZE if self._kind == socket.SOCK_STREAM else 1 << 16)
+            data, peer = self._sock.recvfrom(
+                READ_SIZE if self._kind == socket.SOCK_STREAM else 1 << 16)
         except (BlockingIOError, InterruptedError):
             return
         except OSError as error:
             self._end(_ending(error.errno or errno.EIO))
             return
+        if self._elsewhere and str(peer[0]).partition("%")[0] != self._address[0]:
+            return  # a stranger's
         if self._session is not None:
             self._inside(data)
         elif data or self._kind == socket.SOCK_DGRAM:
@@ -212,7 +220,7 @@ class _Session:
         return None
 
     def _why(self) -> Ending:
-        spoke = self.seen[:1] in (b"\x15", b"\x16") and self.seen[1:2] == b"\x03"
+        spoke = self.seen.startswith((b"\x15\x03", b"\x16\x03"))
         if spoke:
             return "tls-alert"
         return "not-tls" if self.seen else "eof"

@@ -74,9 +74,10 @@ class Manner:
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """Open a connection, or a socket for datagrams."""
+    """Open a connection, or a socket for datagrams; `elsewhere`: answers from any of its ports."""
 
     lane: int
+    elsewhere: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,7 +295,7 @@ class Dialogue:
         self._lanes[self._opened] = Lane(
             self._opened, item.probe, item.tls or item.probe.tls, now, listen_ns,
             until_ns=now + self._manner.connect_ns)
-        self._actions.append(Open(self._opened))
+        self._actions.append(Open(self._opened, item.probe.elsewhere))
         self._next_ns = now + self._manner.stagger_ns + 2 * self._rtt_ns
 
     def _fail(self, lane: Lane, why: Ending) -> None:

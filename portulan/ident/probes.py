@@ -32,6 +32,8 @@ class Probe:
     transport: Literal["tcp", "udp"] = "tcp"
     usual_only: bool = False
     tls: bool = False
+    elsewhere: bool = False
+    """The answer comes from another port, as TFTP's does (RFC 1350 section 4)."""
 
     def filled(self, host: str, contact: str = "") -> bytes:
         """Return the body for a target, with whom to ask about it."""

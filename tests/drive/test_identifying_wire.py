@@ -94,6 +94,30 @@ def test_peer_that_hangs_up_on_our_hello_says_nothing():
         assert news_of(port, b"tls") == ["opened", ("ended", "eof")]
 
 
+def test_answer_from_another_port_is_heard_where_it_is_expected():
+    async def main(asked, other):
+        told = Told()
+        told.say = b"question"
+        told.wire = Wire(1, asked.getsockname(), "udp", told=told, elsewhere=True)
+        told.wire.open()
+        loop = asyncio.get_running_loop()
+        _, peer = await loop.sock_recvfrom(asked, 100)
+        other.sendto(b"answer", peer)
+        for _ in range(100):
+            if len(told.news) > 1:
+                break
+            await asyncio.sleep(0.01)
+        told.wire.close()
+        return told.news
+
+    with (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked,
+          socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other):
+        asked.bind(("127.0.0.1", 0))
+        asked.setblocking(False)
+        other.bind(("127.0.0.1", 0))
+        assert asyncio.run(main(asked, other)) == ["opened", ("heard", b"answer")]
+
+
 def test_closed_wire_tells_nothing_more():
     async def main(port):
         told = Told()

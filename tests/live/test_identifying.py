@@ -1,4 +1,4 @@
-"""Services of the lab's hosts named by `-sV`, over packets and without any right, both protocols."""
+"""Services of the lab's hosts named by `-sV`, by packets and without any right."""
 
 from __future__ import annotations
 
