@@ -260,17 +260,20 @@ class FlowTable:
         time_ns: Index, octets: Index,
     ) -> None:
         rows, starts, table = runs.rows, runs.starts, self._rows
-        parts = (~swapped, swapped, np.where(swapped, 0, octets), np.where(swapped, octets, 0))
-        sums = table["sums"]
-        for column, part in enumerate(parts):
-            sums[rows, column] += np.add.reduceat(part.astype(np.int64), starts)
+        lasts = np.concatenate([starts[1:], [len(time_ns)]]) - 1
+        packets, total = lasts - starts + 1, np.add.reduceat(octets, starts)
+        second = np.add.reduceat(swapped.astype(np.int64), starts)
+        octets_second = np.add.reduceat(octets * swapped, starts)
+        sums = np.stack([packets - second, second, total - octets_second, octets_second], axis=1)
+        table["sums"][rows] += sums
         start, end = table["start"], table["end"]
-        start[rows] = np.minimum(start[rows], np.minimum.reduceat(time_ns, starts))
-        end[rows] = np.maximum(end[rows], np.maximum.reduceat(time_ns, starts))
-        table["last"][rows] = time_ns[[*(starts[1:] - 1), len(time_ns) - 1]]
-        for side, sent in enumerate((~swapped, swapped)):
-            seen = np.bitwise_or.reduceat(np.where(sent, flags, np.uint8(0)), starts)
-            table["flags"][rows, side] |= seen
+        least, most = _bounds(time_ns, starts, lasts)
+        start[rows] = np.minimum(start[rows], least)
+        end[rows] = np.maximum(end[rows], most)
+        table["last"][rows] = time_ns[lasts]
+        both = np.bitwise_or.reduceat(flags.astype(np.uint16) << (swapped * np.uint16(8)), starts)
+        table["flags"][rows, 0] |= both.astype(np.uint8)
+        table["flags"][rows, 1] |= (both >> np.uint16(8)).astype(np.uint8)
 
     def _ticks(self, time_ns: Index) -> Iterator[tuple[int, int]]:
         """Yield pieces of a batch; before each one flows that were silent too long are ended."""
@@ -430,6 +433,15 @@ def _opens(
     return opens, isn
 
 
+def _bounds(time_ns: Index, starts: Index, lasts: Index) -> tuple[Index, Index]:
+    """Return the least and the greatest time of each run; most captures are in order of time."""
+    steps = time_ns[1:] < time_ns[:-1]
+    steps[starts[1:] - 1] = False
+    if not steps.any():
+        return time_ns[starts], time_ns[lasts]
+    return np.minimum.reduceat(time_ns, starts), np.maximum.reduceat(time_ns, starts)
+
+
 @lru_cache(ADDRESSES_KEPT)
 def _text(high: int, low: int, four: bool) -> str:
     return str(IPv4Address(low) if four else IPv6Address(high << 64 | low))
@@ -445,9 +457,13 @@ def _plain(values: NDArray[Any]) -> list[Any]:
 
 def grouped(words: Words) -> tuple[Index, Index]:
     """Return an order that puts equal keys together, first come first, and where each begins."""
-    hashes = mixed(words)
-    order = np.argsort(hashes, kind="stable")
-    edge = hashes[order][1:] != hashes[order][:-1]
+    # Sorting hashes with their places in the low bits is stable, and four times as fast as argsort.
+    bits = np.uint64(max(1, (len(words) - 1).bit_length()))
+    placed = mixed(words) >> bits << bits | np.arange(len(words), dtype=np.uint64)
+    placed.sort()
+    order = (placed & (np.uint64(1) << bits) - np.uint64(1)).astype(np.int64)
+    hashes = placed >> bits
+    edge = hashes[1:] != hashes[:-1]
     sorted_words = words[order]
     differs = (sorted_words[1:] != sorted_words[:-1]).any(axis=1)
     if (differs & ~edge).any():  # two keys of one hash: sort by the keys themselves

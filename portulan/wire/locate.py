@@ -276,13 +276,13 @@ class _Walk:
         at = self.at
         for _ in range(TAGS_MAX):
             kind = at.ethertype[self.rows]
-            rows = self.rows[(kind == EtherType.VLAN) | (kind == EtherType.SERVICE_VLAN)]
-            if not len(rows):
+            tagged = (kind == EtherType.VLAN) | (kind == EtherType.SERVICE_VLAN)
+            if not tagged.any():
                 return
-            short = at.payload_end[self.rows] - at.network_offset[self.rows] < 4
-            tagged = np.isin(self.rows, rows)
-            self._stop(short & tagged, Defect.SHORT_LINK, at.network_offset[self.rows])
-            rows = np.intersect1d(rows, self.rows, assume_unique=True)
+            start = at.network_offset[self.rows]
+            short = tagged & (at.payload_end[self.rows] - start < 4)
+            rows = self.rows[tagged & ~short]
+            self._stop(short, Defect.SHORT_LINK, start)
             at.ethertype[rows] = self._word(at.network_offset[rows] + 2)
             at.network_offset[rows] += 4
 
