@@ -35,6 +35,8 @@ from portulan.wire.repair import repair
 Index = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
+TOGETHER_MAX = 512
+"""Addresses whose bits are hashed at once: few cost little, and many no megabytes."""
 ND_OPTIONS_MAX = 8
 """Options of a neighbour discovery message looked at; what follows them is blanked."""
 REDIRECT, ROUTERS = 5, 9
@@ -106,37 +108,41 @@ class Sanitiser:
         """Return other IPv6 addresses for these, as columns of their upper and lower halves."""
         pairs = np.stack([high, low], axis=1).astype(np.uint64)
         unique, back = np.unique(pairs, axis=0, return_inverse=True)
-        first, second = unique[:, 0].copy(), unique[:, 1].copy()
-        none = np.zeros(len(unique), np.uint64)
-        new_first, new_second = first.copy(), second.copy()
-        for bit in range(128):
-            upper = _prefix(first, min(bit, 64), 64)
-            lower = _prefix(second, bit - 64, 64) if bit > 64 else none
-            flip = siphash(self._key, 128 << 8 | bit, upper, lower) & np.uint64(1)
-            flip[_fixed6(first, second, bit)] = 0
-            place = np.uint64(63 - bit % 64)
-            if bit < 64:
-                new_first ^= flip << place
-            else:
-                new_second ^= flip << place
-        back = back.reshape(-1)
-        return new_first[back], new_second[back]
+        new = np.concatenate([
+            self._replaced6(unique[at : at + TOGETHER_MAX])
+            for at in range(0, max(len(unique), 1), TOGETHER_MAX)])[back.reshape(-1)]
+        return new[:, 0].copy(), new[:, 1].copy()
+
+    def _replaced6(self, pairs: Words) -> Words:
+        lengths = np.arange(128)
+        upper = _prefixes(pairs[:, 0], np.minimum(lengths, 64), 64)
+        lower = _prefixes(pairs[:, 1], np.maximum(lengths - 64, 0), 64)
+        flip = self._flips(128, lengths, upper, lower)
+        flip[_fixed6(pairs, lengths)] = 0
+        flip <<= (63 - lengths % 64).astype(np.uint64)[:, None]
+        return pairs ^ np.stack([_xor(flip[:64]), _xor(flip[64:])], axis=1)
 
     def _replaced(
         self, addresses: Words, bits: int, kept: tuple[Kept, ...], flags: tuple[int, ...]
     ) -> Words:
         unique, back = np.unique(addresses.astype(np.uint64), return_inverse=True)
+        lengths = np.setdiff1d(np.arange(bits), flags)
         new = unique.copy()
-        for bit in range(bits):
-            if bit in flags:
-                continue
-            prefix = _prefix(unique, bit, bits)
-            flip = siphash(self._key, bits << 8 | bit, prefix) & np.uint64(1)
+        for at in range(0, len(unique), TOGETHER_MAX):
+            part = slice(at, at + TOGETHER_MAX)
+            prefixes = _prefixes(unique[part], lengths, bits)
+            flip = self._flips(bits, lengths, prefixes)
             for each in kept:
-                flip[_fixed(prefix, bit, each, bits)] = 0
-            new ^= flip << np.uint64(bits - 1 - bit)
+                flip[_fixed(prefixes, lengths, each, bits)] = 0
+            new[part] ^= _xor(flip << (bits - 1 - lengths).astype(np.uint64)[:, None])
         replaced: Words = new[back.reshape(-1)]
         return replaced
+
+    def _flips(self, bits: int, lengths: Index, *prefixes: Words) -> Words:
+        """Return 1 where the bit behind a prefix is flipped, a row for each of `lengths`."""
+        tags = np.repeat((bits << 8 | lengths).astype(np.uint64), prefixes[0].shape[1])
+        found = siphash(self._key, tags, *(each.reshape(-1) for each in prefixes))
+        return found.reshape(prefixes[0].shape) & np.uint64(1)
 
     def frames(self, frames: Frames) -> Sanitised:
         """Return the frames over a copy of their buffer, addresses replaced, checksums right."""
@@ -146,31 +152,41 @@ class Sanitiser:
         return Sanitised(repair(changed).frames, int(work.blanked.sum()))
 
 
-def _prefix(values: Words, length: int, bits: int) -> Words:
-    """Return the first `length` of `bits` bits; 64-bit words cannot be shifted by 64."""
-    return values >> np.uint64(bits - length) if length else np.zeros_like(values)
+def _prefixes(values: Words, lengths: Index, bits: int) -> Words:
+    """Return the first bits of each value, a row for each of `lengths`."""
+    away = (bits - lengths).astype(np.uint64)[:, None]
+    whole = away == 64  # 64-bit words cannot be shifted by 64
+    shifted: Words = values >> np.where(whole, np.uint64(63), away)
+    shifted >>= whole.astype(np.uint64)
+    return shifted
 
 
-def _fixed(prefix: Words, length: int, kept: Kept, bits: int) -> Mask:
+def _xor(rows: Words) -> Words:
+    found: Words = np.bitwise_xor.reduce(rows, axis=0)
+    return found
+
+
+def _fixed(prefixes: Words, lengths: Index, kept: Kept, bits: int) -> Mask:
     """Return which prefixes lead to, or lie behind, one that is kept."""
-    if length >= kept.length and not kept.inside:
-        return np.zeros(len(prefix), np.bool_)
-    upto = min(length, kept.length)
-    same: Mask = prefix >> np.uint64(length - upto) == np.uint64(kept.value >> bits - upto)
+    upto = np.minimum(lengths, kept.length)
+    value = np.array([kept.value >> bits - each for each in upto.tolist()], np.uint64)
+    same: Mask = prefixes >> (lengths - upto).astype(np.uint64)[:, None] == value[:, None]
+    if not kept.inside:
+        same[lengths >= kept.length] = False
     return same
 
 
-def _fixed6(high: Words, low: Words, length: int) -> Mask:
-    fixed = np.zeros(len(high), np.bool_)
+def _fixed6(pairs: Words, lengths: Index) -> Mask:
+    fixed = np.zeros((len(lengths), len(pairs)), np.bool_)
     for kept in _KEPT6:
-        upto = min(length, kept.length)
-        if length >= kept.length and not kept.inside:
-            continue
-        upper, lower = min(upto, 64), max(upto - 64, 0)
-        first, second = kept.value >> 64, kept.value & (1 << 64) - 1
-        same = _prefix(high, upper, 64) == np.uint64(first >> 64 - upper if upper else 0)
-        if lower:
-            same &= _prefix(low, lower, 64) == np.uint64(second >> 64 - lower)
+        upto = np.minimum(lengths, kept.length)
+        same = np.ones_like(fixed)
+        halves = kept.value >> 64, kept.value & (1 << 64) - 1
+        for half, length in enumerate((np.minimum(upto, 64), np.maximum(upto - 64, 0))):
+            value = np.array([halves[half]], np.uint64)
+            same &= _prefixes(pairs[:, half], length, 64) == _prefixes(value, length, 64)
+        if not kept.inside:
+            same[lengths >= kept.length] = False
         fixed |= same
     return fixed
 
