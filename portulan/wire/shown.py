@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 from html import escape
 from math import prod
 from typing import Final
@@ -19,10 +20,15 @@ from typing import Final
 import numpy as np
 
 from portulan.errors import printable
+from portulan.wire.arp import ArpOperation
 from portulan.wire.columns import Masked
 from portulan.wire.columns import texts as texts_of
 from portulan.wire.dissect import Dissection
+from portulan.wire.ethernet import EtherType
 from portulan.wire.header import Header, Packet
+from portulan.wire.icmp import IcmpType
+from portulan.wire.icmpv6 import Icmp6Type
+from portulan.wire.ipv4 import IpProtocol
 
 HEX_MAX: Final = 32
 """Octets of a payload that are shown: two lines of a hex dump."""
@@ -30,6 +36,13 @@ ROWS_MAX: Final = 20
 """Rows of a table that are shown: what fits on a screen, half of them from the end."""
 CELL_MAX: Final = 60
 """Characters of a cell: longer texts push the other columns off the screen."""
+
+
+_HEX: Final = frozenset({"checksum", "ethertype"})
+_NAMED: Final[dict[str, type[IntEnum]]] = {
+    "ethertype": EtherType, "next_header": IpProtocol, "ip.protocol": IpProtocol,
+    "arp.operation": ArpOperation, "icmp.type": IcmpType, "icmpv6.type": Icmp6Type}
+"""Whose numbers have names, by the field's own name or by any header's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +57,7 @@ def dissection_parts(found: Dissection) -> Iterator[Part]:
     """Yield the headers of a dissected packet, its payload, and why it goes no further."""
     for layer in found.layers:
         yield Part(f"{layer.name}, byte {layer.at}", tuple(
-            (name, ", ".join(map(str, value)) if isinstance(value, list) else str(value))
-            for name, value in layer.values()))
+            (name, value_text(name, value)) for name, value in layer.values()))
     if found.payload_end > found.payload_at:
         yield Part(f"payload, {found.payload_end - found.payload_at} bytes")
     if found.defect:
@@ -76,9 +88,26 @@ def _first(layer: Header | bytes) -> Header | bytes:
 def _header_rows(made: Header, filled: Header) -> Iterator[tuple[str, str]]:
     for field in made.layout.fields:
         many = made.sets.get(field.attr)
-        text = str(getattr(filled, field.attr))
+        text = value_text(field.name, getattr(filled, field.attr))
         text += f" and {len(many) - 1:,} more" if many is not None and len(many) > 1 else ""
         yield field.name, text + "  *" * made.is_given(field.attr)
+
+
+def value_text(name: str, value: object) -> str:
+    """Return a field's value as people write it: checksums and types in hex, numbers with names.
+
+    >>> value_text("ip.protocol", 6), value_text("ethernet.ethertype", 0x0806)
+    ('6 (TCP)', '0x0806 (ARP)')
+    """
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    if not isinstance(value, int):
+        return str(value)
+    attr = name.partition(".")[2]
+    kind = _NAMED.get(name) or _NAMED.get(attr)
+    number = f"0x{value:04x}" if attr in _HEX else str(value)
+    known = kind is not None and value in {int(each) for each in kind}
+    return f"{number} ({kind(value).name})" if kind is not None and known else number
 
 
 def tree(head: str, parts: Iterator[Part]) -> str:

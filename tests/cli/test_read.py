@@ -164,3 +164,11 @@ def test_fix_checksums_repairs_what_is_written(tmp_path):
 def test_options_that_need_each_other_say_so(path, words, said):
     code, _, err = portulan(path, *words)
     assert code == 2 and said in err and err.count("\n") == 1
+
+
+def test_dump_and_time_are_for_lines_only(path):
+    assert portulan(path, "-x", "-t", "utc", "-n", 1)[1].count("\n") == 1 + 4
+    for words in (["-x", "--json"], ["--time", "utc", "--count"], ["-x", "--fields", "ip.src"]):
+        code, out, err = portulan(path, *words)
+        assert (code, out, len(err.splitlines())) == (2, "", 1)
+        assert "lines that people read" in err

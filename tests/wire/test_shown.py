@@ -3,6 +3,7 @@ from __future__ import annotations
 from html.parser import HTMLParser
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,6 +17,7 @@ from portulan.wire.shown import (
     packet_text,
     tree,
     tree_html,
+    value_text,
 )
 from portulan.wire.tcp import mss
 
@@ -105,3 +107,13 @@ def test_table_of_hostile_texts_is_harmless():
     table = Table({"dns.qname": column})
     assert "\x1b" not in repr(table) and max(map(len, repr(table).splitlines())) <= 60
     assert Tags(table._repr_html_()).seen == {"table", "tr", "th", "td"}
+
+
+@pytest.mark.parametrize(("name", "value", "text"), [
+    ("ip.protocol", 6, "6 (TCP)"), ("ip.protocol", 250, "250"), ("ip6.next_header", 58,
+                                                                  "58 (ICMPV6)"),
+    ("vlan.ethertype", 0x86DD, "0x86dd (IPV6)"), ("tcp.checksum", 7, "0x0007"),
+    ("tcp.sport", 6, "6"), ("dns.a", ["1.2.3.4", "5.6.7.8"], "1.2.3.4, 5.6.7.8"),
+    ("dns.qname", "a", "a"), ("ospf.type", 6, "6")])
+def test_value_is_written_as_people_do(name, value, text):
+    assert value_text(name, value) == text
