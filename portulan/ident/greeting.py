@@ -123,7 +123,7 @@ _STARTS: Final[tuple[tuple[bytes, Callable[[bytes], Facts | None]], ...]] = (
     (b"+OK", _line("pop3", "pop3.greeting", 3)), (b"-ERR", _line("pop3", "pop3.greeting", 4)),
     (b"* OK", _imap), (b"* PREAUTH", _imap), (b"* BYE", _imap),
     (b"200 ", _line("nntp", "nntp.greeting", 4)), (b"201 ", _line("nntp", "nntp.greeting", 4)),
-    (b"RFB 00", _line("vnc", "vnc.version", 4)), (b"@RSYNCD: ", _line("rsync", "rsync.version", 9)),
+    (b"RFB 00", _line("vnc", "vnc.protocol", 4)), (b"@RSYNCD: ", _line("rsync", "rsync.protocol", 9)),
     (b"( success ( ", _line("svn", "svn.greeting")),
     (b"VERSION ", _line("memcached", "memcached.version", 8)),
     (b"# munin node at ", _line("munin", "munin.greeting")),

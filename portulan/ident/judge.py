@@ -86,7 +86,8 @@ def _told(facts: Facts, book: Book) -> tuple[str, dict[str, str]]:
     names += [name for name in facts.fields if name not in _FIRST]
     rule, told = _by_rules(facts, book, names)
     if "product" in told:
-        return rule, _with_os(told, facts)
+        version = _NUMBER.match(facts.fields.get(f"{facts.name}.version", ""))
+        return rule, _with_os({"version": version[0]} | told if version else told, facts)
     for name in names:
         by_grammar = grammar.told(name, facts.fields[name])
         if by_grammar:
