@@ -15,6 +15,9 @@ from portulan.ident.text import decode
 from portulan.ident.verdict import UNKNOWN, Verdict
 from portulan.record import Heard, Service, Tls
 
+WRAPPED: Final = Verdict(
+    name="tcpwrapped", info="hangs up before a word", rule="hang-up", confidence=0.8)
+"""The verdict, by nmap's word, on a port that takes connections and talks to others."""
 BANNER_MAX: Final = 512
 """Bytes of the first answer that are shown as text."""
 CHAIN_MAX: Final = 8
@@ -30,9 +33,9 @@ KEPT_MAX: Final = 32 << 10
 def service_event(found: Identified) -> Service | None:
     """Return what to record; None where nothing was said."""
     outcome = found.outcome
-    if not outcome.replies and outcome.verdict is None and outcome.tls is None:
+    verdict = WRAPPED if outcome.state == "wrapped" else outcome.verdict
+    if not outcome.replies and verdict is None and outcome.tls is None:
         return None
-    verdict = outcome.verdict
     if verdict is None and outcome.tls is not None:
         verdict = Verdict(name="tls", rule="tls", confidence=0.9)
     return _event(

@@ -11,10 +11,21 @@ that a late answer counts and a wrong guess costs a moment. Once TLS stands, all
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal
 
 from .dialogue_agenda import Agenda, Item
+from .dialogue_contract import (
+    MS,
+    Action,
+    Close,
+    Ending,
+    Manner,
+    Open,
+    Outcome,
+    Secure,
+    Send,
+    State,
+)
 from .dialogue_known import Known, Secured
 from .dialogue_lane import Lane, LaneEvent, LaneState
 from .dialogue_next import Follow, follow_ups, hints
@@ -26,99 +37,17 @@ from .reply import Reply
 from .rules import Book
 from .verdict import Verdict
 
-MS: Final = 1_000_000
 LANES_MAX: Final = 12
 """Connections to one port at once; beyond, the one silent for longest is given up."""
 FAILED_MAX: Final = 2
 """Connections that do not come about, before a port that answered none counts as unreachable."""
+HANG_UPS: Final = 2
+"""Connections that are hung up on before we said a word, before a port counts as wrapped."""
 GONE_MAX: Final = 4
 """Connections refused by a port that took some before: the service has ended, or hides."""
 
 FLOODS_MAX: Final = 2
 """Answers that fill all the room they have and say nothing, before a port is left alone."""
-
-Ending: TypeAlias = Literal[
-    "eof", "reset", "refused", "timeout", "unreachable", "not-tls", "tls-alert"]
-"""not-tls: what answered our hello was no TLS; tls-alert: it was, and refused us."""
-State: TypeAlias = Literal["answered", "silent", "closed", "unreachable", "stopped"]
-
-
-@dataclass(frozen=True, slots=True)
-class Manner:
-    """How long (ns) a dialogue waits for what; round trips come on top."""
-
-    budget_ns: int = 8_000 * MS
-    """The whole dialogue."""
-    connect_ns: int = 3_000 * MS
-    greet_ns: int = 300 * MS
-    """For a greeting, where nothing is known of the port."""
-    usual_greet_ns: int = 1_500 * MS
-    """For a greeting, where the port's usual service greets, before others ask."""
-    client_first_ns: int = 100 * MS
-    """For a greeting, where the port's usual client speaks first."""
-    patience_ns: int = 5_000 * MS
-    """For a late greeting, while others ask."""
-    stagger_ns: int = 100 * MS
-    """Between one question and the next, while nobody answers."""
-    answer_ns: int = 3_000 * MS
-    """For an answer, while nothing else is left to ask."""
-    more_ns: int = 1_000 * MS
-    """For an answer of a service that is known, and is asked for more."""
-    settle_ns: int = 80 * MS
-    """Silence after which an answer is taken for whole."""
-    inside_ns: int = 300 * MS
-    """For a handshake, where a plain answer may be a TLS server's complaint."""
-    whole_ns: int = 2_000 * MS
-    """For all of an answer after its first byte: a drip ends here."""
-
-
-@dataclass(frozen=True, slots=True)
-class Open:
-    """Open a connection, or a socket for datagrams; `elsewhere`: answers from any of its ports."""
-
-    lane: int
-    elsewhere: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Send:
-    """Send bytes."""
-
-    lane: int
-    data: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Secure:
-    """Begin TLS as its client."""
-
-    lane: int
-
-
-@dataclass(frozen=True, slots=True)
-class Close:
-    """Drop a connection."""
-
-    lane: int
-
-
-Action: TypeAlias = Open | Send | Secure | Close
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a dialogue came to: the verdict, None if nothing was said, and what was heard."""
-
-    state: State
-    verdict: Verdict | None
-    tls: Secured | None
-    """What all was said inside of."""
-    replies: tuple[Reply, ...]
-    asked: tuple[str, ...]
-    """Names of the probes that were sent."""
-    connections: int
-    upgraded: Secured | None = None
-    """What a plain service went on to when it was asked to (STARTTLS)."""
 
 
 class Dialogue:
@@ -142,7 +71,7 @@ class Dialogue:
         self._lanes: dict[int, Lane] = {}
         self._actions: list[Action] = []
         self._asked: list[str] = []
-        self._opened = self._failed = self._rtt_ns = self._floods = 0
+        self._opened = self._failed = self._rtt_ns = self._floods = self._hang_ups = 0
         self._stood = False
         """Whether a connection ever came about; until then only a second is tried."""
         self._listened = transport == "udp"
@@ -246,6 +175,8 @@ class Dialogue:
             self._conclude(lane, now, over=True)
         elif lane.state == LaneState.OPENING:
             self._fail(lane, why)
+        elif lane.state == LaneState.LISTENING and not lane.secured:
+            self._hung_up()
         elif why == "refused" and not self._known.replies:
             self._finish("closed")  # a datagram that ICMP brought back
         self._lanes.pop(number, None)
@@ -306,6 +237,14 @@ class Dialogue:
             self._finish("closed")
         elif self._failed >= (GONE_MAX if self._stood else FAILED_MAX):
             self._finish(None if self._stood else "unreachable")
+
+    def _hung_up(self) -> None:
+        """Look again, without a word, at a port that hangs up before one."""
+        self._hang_ups += 1
+        if self._hang_ups < HANG_UPS:
+            self._agenda.first([Follow(LISTEN, same=False)])
+        elif not self._known.replies:
+            self._finish("wrapped")
 
     def _close(self, lane: Lane) -> None:
         if self._lanes.pop(lane.number, None) is not None:
@@ -521,3 +460,7 @@ class Dialogue:
 
 
 _TLS_REFUSED: Final = Verdict(name="tls", rule="tls", confidence=0.9)
+__all__ = [
+    "MS", "Action", "Close", "Dialogue", "Ending", "Manner", "Open", "Outcome", "Secure", "Send",
+    "State",
+]

@@ -36,6 +36,11 @@ def test_nothing_said_is_no_event():
     assert service_event(identified(state="silent")) is None
 
 
+def test_port_that_hangs_up_is_wrapped():
+    event = service_event(identified(state="wrapped"))
+    assert (event.name, event.info) == ("tcpwrapped", "hangs up before a word")
+
+
 def test_unread_reply_is_an_unknown_service_with_its_bytes():
     event = service_event(identified(Reply("tcp", b"\xfe\xfe")))
     assert event.name == "unknown" and event.confidence == 0 and event.heard[0].data == b"\xfe\xfe"

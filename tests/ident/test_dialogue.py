@@ -151,6 +151,12 @@ def test_refused_is_closed_at_once():
     assert world.run().state == "closed" and world.took_ms < 5
 
 
+def test_port_that_hangs_up_before_a_word_is_wrapped_and_left_alone():
+    world = World(Server(hangs_up=True), 40_000)
+    outcome = world.run()
+    assert (outcome.state, outcome.connections, outcome.asked) == ("wrapped", 2, ())
+
+
 def test_host_that_lets_no_connection_come_about_is_unreachable():
     world = World(Server(mute=True), 40_000)
     assert world.run().state == "unreachable"

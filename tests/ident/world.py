@@ -25,6 +25,8 @@ class Server:
     starttls: bytes = b""
     """After this question TLS may begin; `tls` is then what it is inside of."""
     refused: bool = False
+    hangs_up: bool = False
+    """Whether connections end before a word."""
     mute: bool = False
     """Whether connections never come about."""
     one_at_a_time: bool = False
@@ -98,6 +100,9 @@ class World:
             self.later(rtt, lambda: self._end(lane, "refused"))
             return
         self.later(rtt, lambda: self.dialogue.opened(lane, self.now))
+        if self.server.hangs_up:
+            self.later(rtt + 1, lambda: self._end(lane, "eof"))
+            return
         self._served.append(lane)
         if self.server.greeting and not self.server.tls and self._serves(lane):
             self._say(lane, self.server.greeting, rtt + self.server.greets_after_ms)
