@@ -37,7 +37,7 @@ def discover(
 ) -> None:
     """Find out who is there, with Ethernet addresses, makers, round trips and names.
 
-    On the link by ARP and ND, beyond it by ICMP and TCP; without rights by connecting, and by
+    On the link by ARP and ND, beyond it by ICMP, TCP and UDP; without rights by connecting, and by
     ICMP echo where the kernel lets the group.
     """
     from portulan import api

@@ -26,6 +26,7 @@ from portulan.wire.icmpv6 import ICMPv6
 from portulan.wire.ipv4 import IPv4
 from portulan.wire.ipv6 import IPv6
 from portulan.wire.tcp import TCP
+from portulan.wire.udp import UDP
 
 Instruction = tuple[int, int, int, int]
 Column = NDArray[np.uint64]
@@ -86,7 +87,7 @@ class Stamp:
         if via.family == 4:
             self._ip_sum = 0xFFFF - IPv4.parse(self.row.tobytes(), self.network).checksum
 
-    def transport_sum(self, header: type[TCP] | type[ICMP] | type[ICMPv6]) -> int:
+    def transport_sum(self, header: type[TCP | UDP | ICMP | ICMPv6]) -> int:
         """Return the sum behind the checksum of the segment as stamped, its address left out."""
         return 0xFFFF - header.parse(self.row.tobytes(), self.transport).checksum
 

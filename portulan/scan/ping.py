@@ -1,8 +1,9 @@
-"""Who is there: ICMP echo and timestamp, a SYN to 443, an ACK to 80.
+"""Who is there: ICMP echo and timestamp, a SYN to 443, an ACK to 80, a datagram to a closed port.
 
-Four ways because each is dropped somewhere: the first answer says that the host is up. A probe is
+Five ways because each is dropped somewhere: the first answer says that the host is up. A probe is
 named in the space by (protocol, port), where an ICMP probe's port is its message type. The
-contact string, if there is one, travels as the data of echo requests.
+contact string, if there is one, travels as the data of echo requests. The datagram carries our
+cookie, so that its checksum, which an ICMP error quotes, is proof.
 """
 
 from __future__ import annotations
@@ -20,28 +21,36 @@ from portulan.scan.sweep import TRIES_MAX
 from portulan.scan.syn import MSS_BYTES, Key, cookie
 from portulan.scan.verdict import Answers, Reason, State
 from portulan.target.space import TCP as TCP_NUMBER
+from portulan.target.space import UDP as UDP_NUMBER
 from portulan.target.space import Probes, Space
 from portulan.wire.bpf import replies_filter
-from portulan.wire.checksum import finish, word_sum
+from portulan.wire.checksum import finish, finish_udp, word_sum
 from portulan.wire.frames import Frames
 from portulan.wire.header import Packet
 from portulan.wire.icmp import ICMP, IcmpType
 from portulan.wire.icmpv6 import Icmp6Type, ICMPv6
 from portulan.wire.ipv4 import IpProtocol
 from portulan.wire.tcp import TCP, TcpFlags, mss, tcp_options
+from portulan.wire.udp import UDP
 
 SYN_PORT: Final = 443
 ACK_PORT: Final = 80
+#: As nmap's users know it: no service is registered there, and hardly one uses it.
+UDP_PORT: Final = 40_125
 ECHO: Final = (int(IpProtocol.ICMP), int(IcmpType.ECHO))
 TIMESTAMP: Final = (int(IpProtocol.ICMP), int(IcmpType.TIMESTAMP))
 ECHO6: Final = (int(IpProtocol.ICMPV6), int(Icmp6Type.ECHO))
 SYN: Final = (TCP_NUMBER, SYN_PORT)
 ACK: Final = (TCP_NUMBER, ACK_PORT)
+DATAGRAM: Final = (UDP_NUMBER, UDP_PORT)
 
 #: The probes of each family, as `Space.hosts` takes them.
-PROBES: Final = {4: (ECHO, TIMESTAMP, SYN, ACK), 6: (ECHO6, SYN, ACK)}
+PROBES: Final = {
+    4: (ECHO, TIMESTAMP, SYN, ACK, DATAGRAM), 6: (ECHO6, SYN, ACK, DATAGRAM),
+}
 #: Echo data: enough for any contact string people use, short enough for every path.
 CONTACT_MAX_BYTES: Final = 200
+_COOKIE_BYTES: Final = 4
 
 #: Errors that the host itself sends prove that it is there.
 _OWN_ERRORS: Final = (Reason.PORT_UNREACH, Reason.PROTO_UNREACH, Reason.ADMIN_PROHIBITED)
@@ -91,6 +100,8 @@ class PingKind:
             return TCP(sport=self._sport, dport=SYN_PORT, flags="S") / tcp_options(mss(MSS_BYTES))
         if probe == ACK:
             return TCP(sport=self._sport, dport=ACK_PORT, flags="A") / b""
+        if probe == DATAGRAM:
+            return UDP(sport=self._sport, dport=UDP_PORT) / bytes(_COOKIE_BYTES)
         if probe == TIMESTAMP:
             return ICMP.timestamp()
         return (ICMP.echo() if probe == ECHO else ICMPv6.echo()) / self._contact
@@ -101,6 +112,8 @@ class PingKind:
         rows, added = stamp.rows(probes, macs)
         if int(probes.protocol[0]) == TCP_NUMBER:
             self._fill_tcp(rows, stamp, probes, added=added, try_no=try_no)
+        elif int(probes.protocol[0]) == UDP_NUMBER:
+            self._fill_udp(rows, stamp, probes, added=added, try_no=try_no)
         else:
             self._fill_icmp(rows, stamp, probes, added=added, try_no=try_no)
         return rows
@@ -119,6 +132,18 @@ class PingKind:
             segment.ack[:] = secret
             total += word_sum(secret)
         segment.checksum[:] = finish(total)
+
+    def _fill_udp(
+        self, rows: NDArray[np.uint8], stamp: Stamp, probes: Probes, *, added: Column, try_no: int
+    ) -> None:
+        sport = self._sport + try_no - 1
+        secret = cookie(self._key, probes, sport)
+        datagram = UDP.view(rows, stamp.transport)
+        datagram.sport[:] = sport
+        at = stamp.transport + UDP.size
+        rows[:, at : at + _COOKIE_BYTES] = secret.astype(">u4").view(np.uint8).reshape(-1, 4)
+        total = added + np.uint64(stamp.transport_sum(UDP) + try_no - 1) + word_sum(secret)
+        datagram.checksum[:] = finish_udp(total)
 
     def _fill_icmp(
         self, rows: NDArray[np.uint8], stamp: Stamp, probes: Probes, *, added: Column, try_no: int
@@ -142,7 +167,8 @@ class PingKind:
         """Return the answers among these frames: each says that its host is up."""
         heard = Heard(frames)
         return Answers.concat([
-            self._read_tcp(heard.tcp()), self._read_icmp(heard), self._read_errors(heard),
+            self._read_tcp(heard.tcp()), self._read_icmp(heard),
+            *(self._read_errors(heard.errors(number)) for number in (TCP_NUMBER, UDP_NUMBER)),
         ])
 
     def _read_tcp(self, tcp: TcpReplies) -> Answers:
@@ -180,16 +206,29 @@ class PingKind:
             ))
         return Answers.concat(found)
 
-    def _read_errors(self, heard: Heard) -> Answers:
-        error = heard.errors(TCP_NUMBER)
+    def _read_errors(self, error: Errors) -> Answers:
         try_no = error.sport.astype(np.int64) - self._sport + 1
         index = find(self.space, error.probes)
-        ours = (index >= 0) & (try_no >= 1) & (try_no <= TRIES_MAX)
-        ours &= (error.word == cookie(self._key, error.probes, error.sport)) & _own(error)
+        ours = (index >= 0) & (try_no >= 1) & (try_no <= TRIES_MAX) & _own(error)
+        error, index, try_no = error.take(ours), index[ours], try_no[ours]
+        ours = error.word == self._words(error.probes, index, try_no)
         return Answers.of(
             index[ours], state=State.UP, reason=error.reason[ours], ttl=error.ttl[ours],
             try_no=try_no[ours].astype(np.uint8), time_ns=error.time_ns[ours], row=error.row[ours],
         )
+
+    def _words(
+        self, probes: Probes, index: NDArray[np.int64], try_no: NDArray[np.int64]
+    ) -> Column:
+        """Return the 32 bits by which each probe is known: TCP's cookie, UDP's size and sum."""
+        words = cookie(self._key, probes, (self._sport + try_no - 1).astype(np.uint64))
+        udp = np.flatnonzero(probes.protocol == UDP_NUMBER)
+        for one in np.unique(try_no[udp]).tolist():
+            chosen = udp[try_no[udp] == one]
+            for out in self.build(index[chosen], one):
+                word = out.rows[:, -UDP.size - _COOKIE_BYTES :][:, 4:8]
+                words[chosen[out.at]] = word.copy().view(">u4")[:, 0]
+        return words
 
 
 def _own(error: Errors) -> NDArray[np.bool_]:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import portulan.wire as wire
 from portulan.scan.paths import Paths
-from portulan.scan.ping import ACK_PORT, CONTACT_MAX_BYTES, PROBES, SYN_PORT, PingKind
+from portulan.scan.ping import ACK_PORT, CONTACT_MAX_BYTES, PROBES, SYN_PORT, UDP_PORT, PingKind
 from portulan.scan.sweep import TRIES_MAX
 from portulan.scan.verdict import Reason, State
 from portulan.target.ranges import Range
@@ -52,6 +52,8 @@ def right(probe):
         if probe.head.dport == ACK_PORT:
             return probe.tcp("R", seq=probe.head.ack, ack=0), Reason.RESET
         return probe.tcp(), Reason.SYN_ACK
+    if isinstance(probe.head, wire.UDP):
+        return probe.unreachable(4 if probe.ip.layer == "ip6" else 3), Reason.PORT_UNREACH
     if probe.head.type == wire.IcmpType.TIMESTAMP:
         return probe.timestamp_reply(), Reason.TIMESTAMP_REPLY
     return probe.echo_reply(), Reason.ECHO_REPLY
@@ -74,6 +76,9 @@ def test_every_probe_of_both_families_parses_back_with_right_sums():
             flag = wire.TcpFlags.ACK if port == ACK_PORT else wire.TcpFlags.SYN
             assert probe.head.flags == flag
             assert port in (SYN_PORT, ACK_PORT)
+        elif asked.protocol[0] == 17:
+            assert (probe.head.dport, probe.head.sport) == (port, SPORT + 2)
+            assert (port, len(probe.body)) == (UDP_PORT, 4)
         else:
             assert probe.head.type == port
             assert probe.head.seq & 15 == 2
@@ -84,7 +89,7 @@ def test_contact_travels_in_echo_requests_and_is_cut():
                     contact=b"x" * 999)
     for kind, text in ((KIND, CONTACT), (long, b"x" * CONTACT_MAX_BYTES)):
         sent = sent_by(kind, np.arange(kind.space.size))
-        echoes = [p for p in sent.values() if not isinstance(p.head, wire.TCP)
+        echoes = [p for p in sent.values() if not isinstance(p.head, (wire.TCP, wire.UDP))
                   and p.head.type in (wire.IcmpType.ECHO, wire.Icmp6Type.ECHO)]
         assert echoes
         assert {p.body for p in echoes} == {text}
@@ -125,6 +130,16 @@ def wrongs(probe):
             yield probe.tcp("R", seq=probe.head.ack, dport=SPORT + 1), {}
             yield probe.tcp("R", seq=probe.head.ack, dport=SPORT - 1), {}
             yield probe.tcp("R", seq=probe.head.ack, dport=SPORT + 16), {}
+        return
+    if isinstance(probe.head, wire.UDP):
+        for code in range(16):
+            yield probe.unreachable(code), dict(source=int(probe.ip.dst) ^ 1)
+        yield probe.unreachable(0), {}
+        yield probe.time_exceeded(), {}
+        other = bytearray(probe.packet)
+        other[-6] ^= 1  # its checksum
+        yield probe.unreachable(4 if probe.ip.layer == "ip6" else 3, quote=bytes(other)), {}
+        yield probe.udp(probe.body), {}
         return
     reply = probe.timestamp_reply if probe.head.type == 13 else probe.echo_reply
     yield reply(id=probe.head.id ^ 1), {}
@@ -182,7 +197,7 @@ UP6 = {4: Reason.PORT_UNREACH, 1: Reason.ADMIN_PROHIBITED}
 def test_error_proves_a_host_only_if_it_comes_from_the_host(name):
     kind, codes = ONE_WAY[name], UP4 if name.endswith("4") else UP6
     for index, probe in sent_by(kind, np.arange(kind.space.size)).items():
-        if not isinstance(probe.head, wire.TCP):
+        if not isinstance(probe.head, (wire.TCP, wire.UDP)):
             continue
         for code in range(16):
             own = probe.wrap(probe.unreachable(code))
