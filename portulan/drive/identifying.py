@@ -44,7 +44,10 @@ ELSEWHERE: Final = frozenset({"tftp"})
 """What is answered from another port than the one that was asked."""
 UDP_LIKELY: Final = (
     "dns", "ntp-v4", "snmp-v3", "sip", "tftp", "radius", "stun", "coap-ping", "openvpn",
-    "snmp-v1", "ssdp", "memcached", "portmap", "ike-v2", "quic", "dtls", "lines",
+    "snmp-v1", "ssdp", "memcached", "portmap", "ike-v2", "quic", "dtls", "lines", "mumble",
+    "netbios-ns", "nfs", "l2tp", "kerberos", "cldap", "steam", "quake3", "raknet",
+    "minecraft-query", "dht", "ws-discovery", "mdns", "nat-pmp", "xdmcp", "iax2", "openvpn",
+    "mssql-browser", "slp", "rip", "ntp-v3", "ipmi",
 )
 """What a UDP port is asked of which nothing is known, the likeliest first."""
 

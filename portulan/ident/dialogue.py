@@ -39,6 +39,8 @@ from .verdict import Verdict
 
 LANES_MAX: Final = 12
 """Connections to one port at once; beyond, the one silent for longest is given up."""
+SOCKETS_MAX: Final = 40
+"""Sockets for datagrams to one port at once: they cost the port nothing."""
 FAILED_MAX: Final = 2
 """Connections that do not come about, before a port that answered none counts as unreachable."""
 HANG_UPS: Final = 2
@@ -189,7 +191,7 @@ class Dialogue:
     def _start(self, now: int) -> None:
         """Open the connections that it is time for."""
         while self._may_start() and now >= self._next_ns:
-            if len(self._lanes) >= LANES_MAX:
+            if len(self._lanes) >= (SOCKETS_MAX if self._transport == "udp" else LANES_MAX):
                 self._close(min(
                     self._lanes.values(), key=lambda lane: (lane.probe is LISTEN, lane.number)))
             listen = 0
@@ -227,7 +229,9 @@ class Dialogue:
             self._opened, item.probe, item.tls or item.probe.tls, now, listen_ns,
             until_ns=now + self._manner.connect_ns)
         self._actions.append(Open(self._opened, item.probe.elsewhere))
-        self._next_ns = now + self._manner.stagger_ns + 2 * self._rtt_ns
+        datagram = self._transport == "udp"
+        stagger_ns = self._manner.datagram_ns if datagram else self._manner.stagger_ns
+        self._next_ns = now + stagger_ns + 2 * self._rtt_ns
 
     def _fail(self, lane: Lane, why: Ending) -> None:
         self._failed += 1
@@ -344,7 +348,10 @@ class Dialogue:
                 Follow(probe, same=False) for probe in hints(reply.data) if self._is_fresh(probe))
         else:
             self._narrow(facts, reply, lane, now)
-        here = not over and lane.number in self._lanes and lane.open
+        # What was cut off in the middle of a line would be the beginning of the next question.
+        clean = not lane.asked or lane.sent.endswith(b"\n")
+        here = not over and lane.number in self._lanes and lane.open and (
+            clean or not self._agenda.has_same())
         if here and (self._go_on(lane, now, known=bool(facts)) or self._rise(lane, reply, now)):
             return
         self._close(lane)

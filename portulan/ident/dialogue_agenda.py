@@ -63,6 +63,10 @@ class Agenda:
                 return item.probe
         return None
 
+    def has_same(self) -> bool:
+        """Tell whether a question waits for the connection that has just answered."""
+        return any(item.same for item in self._items)
+
     def clear(self) -> None:
         """Forget all questions."""
         self._items.clear()

@@ -35,6 +35,8 @@ class Manner:
     """For a late greeting, while others ask."""
     stagger_ns: int = 100 * MS
     """Between one question and the next, while nobody answers."""
+    datagram_ns: int = 40 * MS
+    """The same, for datagrams."""
     answer_ns: int = 3_000 * MS
     """For an answer, while nothing else is left to ask."""
     more_ns: int = 1_000 * MS

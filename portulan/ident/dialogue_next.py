@@ -51,6 +51,7 @@ FOLLOW: Final[dict[str, tuple[Follow, ...]]] = {
     "irc": (
         Follow(BY_NAME["irc"], same=True), _ask("irc-version", b"VERSION\r\n"),
     ),
+    "xmpp": (Follow(BY_NAME["xmpp"], same=False),),
     "nut": (_ask("nut-version", b"VER\n", same=False),),
     "zookeeper": (_ask("zookeeper-srvr", b"srvr\n", same=False),),
     "ldap": (Follow(BY_NAME["ldap"], same=False),),

@@ -250,6 +250,21 @@ def test_greeter_whose_connection_ended_is_met_again_for_its_version():
     assert outcome.verdict.name == "munin" and b"version\n" in server.seen
 
 
+def test_question_cut_off_in_a_line_does_not_begin_the_next():
+    def munin(data):
+        return b"munins node on x version: 2.0\n" if data == b"version\n" else b""
+
+    class Late(World):
+        def _connect(self, lane):
+            self.server.greets_after_ms = 600 if lane < 5 else 1
+            super()._connect(lane)
+
+    server = Server(greeting=b"# munin node at x\n", answer=munin)
+    outcome = Late(server, 40_000).run()
+    assert outcome.verdict.name == "munin" and outcome.replies[-1].probe == "munin-version"
+    assert server.seen[-1] == b"version\n"
+
+
 @pytest.mark.parametrize("rtt_ms", [1, 250])
 def test_far_host_has_its_greeting_waited_for(rtt_ms):
     world = World(Server(greeting=SSH, greets_after_ms=200), 40_022, rtt_ms=rtt_ms)
