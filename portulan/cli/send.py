@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, cast
 
@@ -11,6 +12,7 @@ from portulan.errors import UsageError, printable
 
 if TYPE_CHECKING:
     from portulan.drive.capture import Batch, Capture
+    from portulan.drive.exchange_file import ExchangeFile
     from portulan.drive.sending import Exchange, Pair
     from portulan.wire.frames import Frames
     from portulan.wire.header import Packet
@@ -31,13 +33,16 @@ UNANSWERED_SHOWN = 10
               show_default=True, help="Seconds to wait for replies.")
 @click.option("--retries", default=0, type=click.IntRange(0, 100), metavar="N", show_default=True,
               help="Send again what was not answered.")
+@click.option("--interval", default=0.0, type=click.FloatRange(0, 86_400), metavar="S",
+              help="With --count: seconds from one to the next.")
 @click.option("--no-reply", is_flag=True, help="Send only; wait for nothing.")
+@click.option("-w", "out", metavar="FILE", help="Keep what was sent and what came back as pcapng.")
 @click.option("--json", "as_json", is_flag=True, help="Print each reply as one JSON object.")
 @click.option("--hex", "as_hex", is_flag=True,
               help="Build only: print the packets' bytes as hex digits, send nothing.")
 def send(
     *, text: str, interface: str, count: int, rate: int, timeout: float, retries: int,
-    no_reply: bool, as_json: bool, as_hex: bool,
+    interval: float, no_reply: bool, out: str | None, as_json: bool, as_hex: bool,
 ) -> None:
     """Send a packet and wait for its reply; exit code 1 if nothing answers.
 
@@ -49,22 +54,70 @@ def send(
 
     if as_json and (as_hex or no_reply):
         raise UsageError("--json shows replies, which the other option does without", where="send")
+    if as_hex and out:
+        raise UsageError("nothing is sent that could be kept", where="-w")
     packet = parse_packet(text)
     if as_hex:
         _put_hex(packet, interface, count)
-    elif no_reply:
-        _only_send(packet, interface, count=count, rate=rate)
-    else:
-        from portulan.drive.sending import exchange
+        return
+    from portulan.drive.sending import exchange, exchanges
 
-        answered = 0
-        for turn in range(count):
-            done = exchange(packet, interface=interface, rate_pps=rate, retries=retries,
-                            timeout_ns=round(timeout * 1e9), turn=turn)
-            answered += int((done.rtt_ns >= 0).sum())
-            _put_json(done) if as_json else _put_lines(done)
-        if not answered:
-            raise SystemExit(EXIT_UNANSWERED)
+    def one(turn: int) -> Exchange:
+        return exchange(packet, interface=interface, rate_pps=rate, retries=retries, turn=turn,
+                        timeout_ns=round(timeout * 1e9), hear=not no_reply)
+
+    counts = _Counts()
+    with _kept(out) as keep:
+        for done in exchanges(one, count, interval_ns=round(interval * 1e9)):
+            counts.add(done)
+            if as_json:
+                _put_json(done)
+            else:
+                _put_lines(done, heard=not no_reply)
+            if keep is not None:
+                keep.add(done)
+    if no_reply or counts.probes > 1:
+        click.echo(counts.line(heard=not no_reply), err=True)
+    if not (counts.sent if no_reply else counts.rtts):
+        raise SystemExit(EXIT_UNANSWERED)
+
+
+@contextlib.contextmanager
+def _kept(out: str | None) -> Iterator[ExchangeFile | None]:
+    if out is None:
+        yield None
+        return
+    from portulan.drive.exchange_file import ExchangeFile
+
+    if out == "-":
+        raise UsageError("stdout is for the replies", where="-w -", hint="name a file")
+    with ExchangeFile(out) as file:
+        yield file
+
+
+class _Counts:
+    """Sums over all turns."""
+
+    def __init__(self) -> None:
+        self.probes = self.sent = 0
+        self.rtts: list[int] = []
+
+    def add(self, done: Exchange) -> None:
+        self.probes += len(done)
+        self.sent += done.sent
+        self.rtts += done.rtt_ns[done.rtt_ns >= 0].tolist()
+
+    def line(self, *, heard: bool) -> str:
+        if not heard:
+            return f"{self.sent:,} sent"
+        words = f"{self.sent:,} sent, {len(self.rtts):,} answered"
+        if not self.rtts:
+            return words
+        from statistics import median
+
+        low, middle, high = (f"{value / 1e6:.3f}" for value in (
+            min(self.rtts), median(self.rtts), max(self.rtts)))
+        return f"{words}, rtt {low} to {high} ms, median {middle} ms"
 
 
 def _put_hex(packet: Packet, interface: str, count: int) -> None:
@@ -76,24 +129,18 @@ def _put_hex(packet: Packet, interface: str, count: int) -> None:
         click.echo("\n".join(octets.hex() for octets in frames))
 
 
-def _only_send(packet: Packet, interface: str, *, count: int, rate: int) -> None:
-    from portulan.drive.sending import emit
-
-    sent = sum(emit(packet, interface=interface, rate_pps=rate, turn=turn)
-               for turn in range(count))
-    click.echo(f"{sent} sent", err=True)
-
-
-def _put_lines(done: Exchange) -> None:
+def _put_lines(done: Exchange, *, heard: bool) -> None:
     for pair in done.answered:
         click.echo(_line(pair))
-    silent = done.unanswered
+    silent = done.unanswered if heard else []
     for packet in silent[:UNANSWERED_SHOWN]:
         click.echo(f"{packet} | no reply", err=True)
     if len(silent) > UNANSWERED_SHOWN:
         click.echo(f"... {len(silent)} without reply", err=True)
     for number, why in list(done.unreached.items())[:UNANSWERED_SHOWN]:
         click.echo(f"packet {number + 1} was not sent: {printable(why)}", err=True)
+    if len(done.unreached) > UNANSWERED_SHOWN:
+        click.echo(f"... {len(done.unreached)} were not sent", err=True)
 
 
 def _line(pair: Pair) -> str:

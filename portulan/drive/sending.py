@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import select
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final
 
@@ -76,6 +77,26 @@ class Exchange:
         """First replies as batches, each with the numbers of the probes they answer."""
         return self._replies
 
+    @property
+    def sent(self) -> int:
+        """How many probes left."""
+        return int(np.count_nonzero(self.sent_ns))
+
+    def sent_frames(self) -> Iterator[tuple[str, Frames]]:
+        """Yield interfaces and the frames that left there, at their times."""
+        for part in self._prepared.parts:
+            times = self.sent_ns[part.index]
+            left = part.frames.take(times > 0)
+            yield part.interface, replace(left, time_ns=times[times > 0])
+
+    def reply_frames(self) -> Iterator[tuple[str, Frames]]:
+        """Yield interfaces and the first replies that came there."""
+        for index, frames in self._replies:
+            for part in self._prepared.parts:
+                if index[0] in part.index:
+                    yield part.interface, frames
+                    break
+
     @cached_property
     def answered(self) -> list[Pair]:
         """Probes with their replies, in the order of the probes."""
@@ -124,27 +145,36 @@ class Exchange:
 
 def exchange(
     packet: Packet | Header, *, interface: str = "", rate_pps: int = RATE_PPS,
-    timeout_ns: int = 2_000_000_000, retries: int = 0, turn: int = 0,
+    timeout_ns: int = 2_000_000_000, retries: int = 0, turn: int = 0, hear: bool = True,
 ) -> Exchange:
-    """Send all frames of a packet and wait for their replies.
+    """Send all frames of a packet and wait for their replies, unless nobody is to `hear` them.
 
     Each unanswered probe is sent up to `retries` times more, `timeout_ns` after the last of a try.
     """
     whole = with_numbers(packet if isinstance(packet, Packet) else Packet((packet,)), turn)
     prepared = prepare(whole, interface, resolve=resolve)
     with ExitStack() as stack:
-        return _Run(prepared, stack, rate_pps=rate_pps, hear=True).run(timeout_ns, retries)
+        run = _Run(prepared, stack, rate_pps=rate_pps, hear=hear)
+        return run.run(timeout_ns if hear else 0, retries if hear else 0)
+
+
+def exchanges(
+    make: Callable[[int], Exchange], count: int, *, interval_ns: int = 0
+) -> Iterator[Exchange]:
+    """Yield the exchanges that `make` makes of turns 0, 1, ..., begun at least so far apart."""
+    due = Clock.now()
+    for turn in range(count):
+        if (wait := due - Clock.now()) > 0:
+            time.sleep(wait / 1e9)
+        due = Clock.now() + interval_ns
+        yield make(turn)
 
 
 def emit(
     packet: Packet | Header, *, interface: str = "", rate_pps: int = RATE_PPS, turn: int = 0,
 ) -> int:
     """Send all frames of a packet; return how many left."""
-    whole = with_numbers(packet if isinstance(packet, Packet) else Packet((packet,)), turn)
-    prepared = prepare(whole, interface, resolve=resolve)
-    with ExitStack() as stack:
-        done = _Run(prepared, stack, rate_pps=rate_pps, hear=False).run(0, 0)
-    return int(np.count_nonzero(done.sent_ns))
+    return exchange(packet, interface=interface, rate_pps=rate_pps, turn=turn, hear=False).sent
 
 
 def resolve(device: Interface, hops: list[Hop]) -> dict[Hop, bytes]:

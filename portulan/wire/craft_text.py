@@ -27,6 +27,13 @@ LAYERS_MAX = 64
 """Layers in one packet, tunnels included: more than any network carries."""
 PAYLOAD_MAX_BYTES = 65_535
 
+ELSEWHERE = {
+    "IP": "IPv4", "Ether": "Ethernet", "Dot1Q": "VLAN", "Dot1AD": "VLAN", "Raw": 'b"..."',
+    "ICMPv6EchoRequest": "ICMPv6.echo()", "ICMPv6ND_NS": "ICMPv6.neighbour_solicitation()",
+    "CookedLinux": "LinuxSLL", "BOOTP": "DHCP", "DNSQR": "DNS.query()", "IPV4": "IPv4",
+}
+"""What other tools call them: people's fingers know these names."""
+
 Maker = Callable[..., Any]
 
 
@@ -227,7 +234,8 @@ class _Reader:
     def _unknown(self, node: ast.expr, name: str) -> NoReturn:
         near = {key.lower(): key for key in self._headers}
         found = get_close_matches(name.lower(), near, 1)
-        hint = (f"did you mean {near[found[0]]}?" if found
+        meant = ELSEWHERE.get(name) or (near[found[0]] if found else "")
+        hint = (f"did you mean {meant}?" if meant
                 else "headers are Ethernet, ARP, IPv4, IPv6, TCP, UDP, ICMP, DNS, ...")
         self._refuse(node, "no such header", text=name, hint=hint)
 

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from portulan.cli import main
+from portulan.drive.capture import Capture
 from portulan.wire import ICMP, TCP, IPv4
 
 
@@ -68,3 +69,30 @@ def test_nobody_answers_is_code_1(capsys):
     code, out, err = run(capsys, text, "--no-reply")
     assert (code, out, err) == (0, "", "1 sent\n")
     assert ICMP.echo_reply(id=7).type == 0
+
+
+@pytest.mark.live
+def test_nothing_sent_says_why_and_is_code_1(capsys):
+    code, out, err = run(capsys, 'IPv4(dst="127.0.0.1")/UDP()', "--no-reply", "-e", "lo")
+    assert (code, out, err) == (0, "", "1 sent\n")
+    code, out, err = run(capsys, 'IPv6(dst="2001:db8::1")/UDP()', "--no-reply", "-e", "lo")
+    assert (code, out) == (1, "")
+    assert err.splitlines()[0].startswith("packet 1 was not sent: ")
+
+
+@pytest.mark.live
+def test_kept_file_has_both_ways_and_the_last_line_sums_up(capsys, tmp_path):
+    text = 'IPv4(dst="127.0.0.1")/ICMP.echo()'
+    code, _, err = run(capsys, text, "--count", "2", "--interval", "0.01", "-w",
+                       str(tmp_path / "a.pcapng"))
+    assert code == 0 and err.startswith("2 sent, 2 answered, rtt ") and err.endswith(" ms\n")
+    assert [packet["icmp.type"] for packet in Capture(tmp_path / "a.pcapng")] == [8, 0] * 2
+
+
+@pytest.mark.parametrize(("words", "said"), [
+    (["-w", "-"], "stdout is for the replies"), (["-w", "/nonexistent/a.pcapng"], "cannot be wri"),
+    (["-w", "a.pcapng", "--hex"], "nothing is sent"),
+])
+def test_file_that_cannot_be_kept_is_refused_before_sending(capsys, words, said):
+    code, out, err = run(capsys, 'IPv4(dst="127.0.0.1")/ICMP.echo()', *words)
+    assert (code, out) == (2, "") and said in err

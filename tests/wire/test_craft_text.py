@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import warnings
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -114,3 +116,18 @@ def test_name_that_is_no_domain_is_refused():
     with pytest.raises(UsageError, match="kind of record"):
         DNS.query("a.example", "nonsense")
     assert DNS.query(".").pack()[12:] == b"\0\0\1\0\1"
+
+
+@pytest.mark.parametrize(("name", "meant"), [
+    ("IP", "IPv4"), ("Ether", "Ethernet"), ("Dot1Q", "VLAN"), ("tcp", "TCP")])
+def test_name_of_another_tool_gets_ours_as_a_hint(name, meant):
+    with pytest.raises(UsageError, match=f"did you mean {meant}"):
+        parse_packet(f"{name}()")
+
+
+def test_warning_of_python_about_a_text_is_not_shown():
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        with pytest.raises(UsageError):
+            parse_packet("TCP(dport=1and 2)")
+    assert not seen
