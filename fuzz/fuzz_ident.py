@@ -19,11 +19,12 @@ from portulan.errors import printable
 from portulan.ident.judge import judge
 from portulan.ident.reply import Reply
 from portulan.ident.rules import builtin
-from tests.ident.replies import REPLIES
+from tests.ident.replies import OTHERS, REPLIES
 
 WRAPS = {"http": b"HTTP/1.1 200 OK\r\nServer: %s\r\nSet-Cookie: %s\r\n\r\n<title>%s</title>",
          "ssh": b"SSH-2.0-%s\r\n", "smtp": b"220 %s\r\n", "ftp": b"220 %s\r\n",
-         "pop3": b"+OK %s\r\n", "imap": b"* OK %s\r\n", "sip": b"SIP/2.0 200 OK\r\nServer: %s\r\n"}
+         "pop3": b"+OK %s\r\n", "imap": b"* OK %s\r\n", "irc": b"%s\r\n",
+         "sip": b"SIP/2.0 200 OK\r\nServer: %s\r\n"}
 EACH = 100
 """Replies of one seed: making the source of chance costs as much as some replies."""
 
@@ -31,7 +32,7 @@ EACH = 100
 @cache
 def seeds() -> list[bytes]:
     """Return whole replies: one of each binary protocol, and the examples of the rules."""
-    found = list(REPLIES.values())
+    found = [*REPLIES.values(), *OTHERS]
     for rule in builtin().rules:
         wrap = WRAPS.get(rule.field.split(".")[0])
         if wrap:

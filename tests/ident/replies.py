@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from portulan.ident.probe_bodies import ber
+
 TNS = b"(DESCRIPTION=(TMP=)(VSNNUM=318767104)(ERR=1189))"
 UDP = {"wireguard", "l2tp", "quic", "tftp", "rip", "nat-pmp", "coap", "mumble"}
 REPLIES = {
@@ -70,3 +72,26 @@ REPLIES = {
     "ganglia": b'<?xml version="1.0"?>\n<!DOCTYPE GANGLIA_XML [',
     "perforce": b"\x11\x0a\x01\x01\0\0\0xfiles\0",
 }
+NTLM = (b"NTLMSSP\0\x02\0\0\0" + bytes(28) + b"\x0c\0\x0c\0\x38\0\0\0\x06\x01\0\0\0\0\0\x0f"
+        + b"\x01\0\x06\0T\0O\0Y\0" + bytes(4))
+OTHERS = [
+    # A root DSE, an SNMP answer with a description, one with an engine.
+    bytes.fromhex("3030020102642b040030273025040b6f626a656374436c6173733116040374"
+                  "6f70040f4f70656e4c444150726f6f74445345300c02010265070a010004000400"),
+    bytes.fromhex("302b02010104067075626c6963a21e02010102010002010030133011"
+                  "06082b060102010101000405546f7920317e"),
+    ber(0x30, b"\x02\x01\x03", ber(0x30), ber(4, ber(0x30, ber(4, bytes.fromhex(
+        "80001f880401020304")), b"\x02\x01\x01")), ber(0x30)),
+    b"\0\0\0\x90\xfeSMB" + bytes(60) + b"\x41\0\x01\0\x11\x03\0\0" + b"A" * 16 + bytes(40) + NTLM,
+    b"E\0\0\0\x40SFATAL\0VFATAL\0C0A000\0Munsupported\0Fpostmaster.c\0L1\0RProcess\0\0",
+    b"\x16\x82\0\x01\0\0\0\0\0\0\0\x1a" + b'version="ntpd 4.2.8p15@1"\r',
+    b"ZBXD\x01\x06\0\0\0\0\0\0\x006.0.14", b"\t", bytes.fromhex("0300000902f0802180"),
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nX-Jenkins: 2.3\r\n\r\n"
+    b"1e\r\ntoy_build_info{version=\"1.2.3\"\r\n4\r\n} 1\n\r\n0\r\n\r\n",
+    b"HTTP/1.1 404 Not Found\r\nDate: x\r\n\r\n<meta name=\"generator\" content=\"Toy 1.2\">",
+    b'HTTP/1.0 200 OK\r\n\r\n{"etcdserver":"3.4.23"}', b"Tarantool 2.6.0 (Binary) x\n",
+    b'INFO {"server_id":"x","version":"2.9.10"}\r\n', b"munins node on h version: 2.0.73\n",
+    b"\x90\x03\0\x01\0\x31\x2d\0\x13$SYS/broker/versionmosquitto version 2.0.11",
+    b":h 002 me :Your host is h, running version ngircd-26.1\r\n",
+]
+"""Replies of protocols that are told by their own readers, not by a shape."""
