@@ -7,18 +7,19 @@ from functools import partial
 from typing import Final, TypeAlias
 
 from portulan.drive.clock import Clock, rfc3339
-from portulan.drive.conductor import SCAN, Conductor, Course, Runner
+from portulan.drive.conductor import SCAN, SPORT_BLOCKS, SPORT_FIRST, Conductor, Course, Runner
 from portulan.drive.connecting import ConnectSweep
 from portulan.drive.controls import Controls
 from portulan.drive.datagrams import DatagramSweep, datagram_kind
 from portulan.drive.discovery import Discovery
+from portulan.drive.filtering import Filtering
 from portulan.drive.findings import Evidence, Findings
 from portulan.drive.packets import Report
 from portulan.drive.plan import Leg, Plan, controlled, of_protocol, systems_asked
 from portulan.drive.step import Memory, Step
 from portulan.drive.systems import Systems
 from portulan.record import SCHEMA, AnyEvent, End, EndReason, Host, Missed, Note, Run
-from portulan.scan.flags import FlagKind, manner_of
+from portulan.scan.flags import MANNERS, FlagKind, manner_of
 from portulan.scan.kind import Kind
 from portulan.scan.protocols import ProtocolKind
 from portulan.scan.sctp import SctpKind
@@ -157,6 +158,8 @@ class Job:
         if controlled(self._plan, leg) and not self.stopped:
             make_kind = partial(self._kind, leg) if leg.raw else None
             yield from Controls(conductor, findings, make_kind).steps()
+            if leg.raw:
+                yield from Filtering(conductor, findings, self._stray).steps()
         asked = sweep.ours if aim.shard.count > 1 else None
         for events in findings.rest(
             asked=asked, stopped=self.stopped, timed_out=sweep.timed_out
@@ -168,6 +171,15 @@ class Job:
                              level="warning")])
         if leg is not self._plan.legs[-1]:
             self._tally.up.update(findings.up())
+
+    def _stray(self, space: Space) -> Kind:
+        """Return what asks ports by ACKs that belong to no connection."""
+        conductor = self._conductor
+        # From other ports than the SYNs: a stateful filter still knows those.
+        sport = SPORT_FIRST + (conductor.sport - SPORT_FIRST + 16) % (16 * SPORT_BLOCKS)
+        return FlagKind(
+            space, conductor.paths(space), key=conductor.key, sport=sport,
+            manner=MANNERS["ack"])
 
     def _asking(
         self, leg: Leg, space: Space, sweep: Sweep

@@ -20,6 +20,7 @@ from portulan.drive.request import (
 from portulan.drive.ways import Ways
 from portulan.errors import PrivilegeError, UsageError
 from portulan.link.rights import Rights, grant
+from portulan.scan.filtering import OPEN_ASKED, SILENT_ASKED
 from portulan.scan.flags import MANNERS
 from portulan.scan.pace import TIMING
 from portulan.scan.stack import Test
@@ -255,8 +256,11 @@ def _least_s(aim: Aim, space: Space) -> float:
 def _controls(plan: Plan) -> str:
     if not any(controlled(plan, leg) for leg in plan.legs):
         return "none"
-    return (f"where many ports are open: {CONTROL_PORTS} random high ports, and at most "
+    told = (f"where many ports are open: {CONTROL_PORTS} random high ports, and at most "
             f"{PROVED_CONTROLS + PROVED_PORTS} connections with an empty line")
+    if any(leg.raw for leg in plan.legs):
+        told += f"; where ports are silent: {SILENT_ASKED + OPEN_ASKED} ACKs at most"
+    return told
 
 
 def _tracing(plan: Plan) -> str:
