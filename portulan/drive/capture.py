@@ -126,7 +126,9 @@ class Capture:
     @property
     def rereadable(self) -> bool:
         """Whether the packets can be read more than once."""
-        return isinstance(self._origin, str | os.PathLike) and self._origin != "-"
+        # A path may lead to a pipe: /dev/stdin, or what a shell makes of <(zcat a.gz).
+        origin = self._origin
+        return isinstance(origin, str | os.PathLike) and origin != "-" and Path(origin).is_file()
 
     def _reopen(self) -> PcapReader | PcapngReader:
         if not self.rereadable:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
+import threading
 
 import numpy as np
 import pytest
@@ -126,3 +128,16 @@ def test_filter_is_asked_on_every_link_type(path):
 
 def test_filter_no_packet_of_the_other_link_can_match_drops_those(path):
     assert len(Capture(path).filter("ether src 00:00:00:00:00:00")) == 10
+
+
+def test_path_of_a_pipe_is_read_once(tmp_path):
+    file = io.BytesIO()
+    PcapWriter(file, link_type=101).write(wire.Frames.of([b"a"] * 3, link_type=101))
+    os.mkfifo(tmp_path / "pipe")
+    writer = threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(file.getvalue(),))
+    writer.start()
+    capture = Capture(tmp_path / "pipe")
+    assert not capture.rereadable and sum(map(len, capture.frames())) == 3
+    writer.join()
+    with pytest.raises(UsageError, match="only once"):
+        list(capture)
