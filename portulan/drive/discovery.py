@@ -26,8 +26,8 @@ from portulan.target.address import address_value
 from portulan.target.ranges import Range, merge, subtract
 from portulan.target.space import TCP, Space
 
-#: Neighbours answer fast or not at all. A host whose answers are lost is taken for down, so tries go
-#: deep where late answers show that the link loses packets; elsewhere two are all.
+#: Neighbours answer fast or not at all. A host whose answers are lost is taken for down, so tries
+#: go deep where late answers show that the link loses packets; elsewhere two are all.
 NEIGHBOUR_WAIT_NS: Final = 300_000_000
 NEIGHBOUR_RETRIES: Final = 6
 #: Ports whose answer, of either kind, shows that a host is up where nothing raw may be sent.

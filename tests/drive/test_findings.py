@@ -6,8 +6,10 @@ import pytest
 import portulan.wire as wire
 from portulan.drive.findings import SILENT_LISTED_MAX, Findings
 from portulan.drive.packets import Found
+from portulan.record import Port
 from portulan.scan.sweep import Mark
 from portulan.scan.syn import SynKind
+from portulan.scan.udp import UdpKind
 from portulan.scan.verdict import Answers, Reason, State
 from portulan.target.ranges import Range
 from portulan.target.space import Space
@@ -129,6 +131,40 @@ def test_after_a_stop_silence_is_no_result():
     [[host]] = made.rest(asked=None, stopped=True)
     assert (host.addr, host.rest) == ("10.9.1.1", {"tcp": {"closed": 1}})
     assert list(findings(every=True).rest(asked=None, stopped=True)) == []
+
+
+def test_host_that_was_given_up_is_told_and_its_silence_is_no_result():
+    made = findings()
+    made.events(found(answered({0: State.OPEN, 1: State.CLOSED, 2: State.CLOSED})))
+    told = [h for part in made.rest(asked=None, stopped=False, timed_out=np.array([0, 3]))
+            for h in part]
+    by_addr = {host.addr: (host.timed_out, host.rest) for host in told}
+    assert by_addr[FIRST] == (True, {"tcp": {"closed": 1}})
+    assert by_addr["10.9.1.1"] == (False, {"tcp": {"closed": 1, "filtered": 1}})
+    assert by_addr["10.9.1.3"] == (True, {})
+    every = findings(every=True)
+    told = [e for part in every.rest(asked=None, stopped=False, timed_out=np.array([0]))
+            for e in part]
+    assert [e.addr for e in told if getattr(e, "timed_out", False)] == [FIRST]
+    assert FIRST not in [e.addr for e in told if isinstance(e, Port)]
+
+
+def test_silent_udp_ports_have_a_likelihood_that_falls_with_the_host_s_silence():
+    space = Space.hosts([Range(4, NET4, 2)], [(17, port) for port in range(50, 60)])
+    kind = UdpKind(space, mixed_paths(space), key=KEY, sport=SPORT)
+    made = findings(space=space, kind=kind)
+    made.events(found(answered({at: State.CLOSED for at in range(10) if at not in (3, 4)})))
+    likely = {(e.addr, e.port): e.likelihood for part in made.rest(asked=None, stopped=False)
+              for e in part if isinstance(e, Port)}
+    one, other = (str(wire.Ip4(NET4 + host)) for host in (0, 1))
+    assert len(likely) == 12
+    assert likely[one, 53] > likely[one, 54] > 0
+    assert likely[one, 53] > likely[other, 53] > likely[other, 50] > 0
+
+
+def test_silence_that_means_filtered_has_no_likelihood():
+    told = [e for part in findings(every=True).rest(asked=None, stopped=False) for e in part]
+    assert {e.likelihood for e in told if isinstance(e, Port)} == {0.0}
 
 
 def test_every_state_tells_each_silent_port_once():

@@ -7,7 +7,7 @@ import portulan.wire as wire
 from portulan.scan.paths import Paths
 from portulan.scan.payloads import ANYWHERE, BY_PORT, PAYLOADS, UNKNOWN, Mark
 from portulan.scan.sweep import TRIES_MAX
-from portulan.scan.udp import TFTP_PORT, UdpKind, id_octets, payload_number
+from portulan.scan.udp import TFTP_PORT, UdpKind, id_octets, likelihood, payload_number
 from portulan.scan.verdict import Reason, State
 from portulan.target.ranges import Range
 from portulan.target.space import Space
@@ -161,3 +161,11 @@ def test_ids_are_the_secret_s_octets_or_digits():
     }
     for mark, octets in shapes.items():
         assert id_octets(secret, mark).tobytes() == octets
+
+
+def test_likelihood_is_between_its_ends_and_higher_where_we_know_the_protocol():
+    ports = np.array([53, 9999], np.uint16)
+    for silent in (1, 50, 100):
+        known, unknown = likelihood(ports, silent, 100)
+        assert 0 < unknown < known < 1
+    assert likelihood(ports, 1, 100)[0] > likelihood(ports, 100, 100)[0]
