@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from .facts import Facts
+from .http2 import begins_http2
 from .probe_bodies import http_get, mongo_query, mqtt_subscribe, smb_challenge
 from .probes import BY_NAME, Probe
 from .verdict import Verdict
@@ -110,7 +111,9 @@ def follow_ups(facts: Facts, verdict: Verdict | None, data: bytes, *, port: int 
     """Yield what to ask a service whose protocol is known, while product or version is missing."""
     if verdict is not None and verdict.product and verdict.version:
         return
-    if facts.name == "http":
+    if begins_http2(data):
+        yield Follow(BY_NAME["h2"], same=False)
+    elif facts.name == "http":
         yield from _pages(verdict, data, port)
     else:
         yield from FOLLOW.get(facts.name, ())

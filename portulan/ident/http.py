@@ -8,6 +8,7 @@ import zlib
 from typing import Final
 
 from .facts import Facts
+from .http2 import as_http1, begins_http2
 from .text import decode
 
 HEADERS_MAX: Final = 100
@@ -32,6 +33,8 @@ _BUILD: Final = re.compile(
 
 def parse(data: bytes) -> Facts | None:
     """Return the fields of a response, or None where no status line stands."""
+    if begins_http2(data):
+        data = as_http1(data)
     status = _STATUS.match(data)
     if not status:
         return None

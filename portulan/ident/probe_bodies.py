@@ -30,6 +30,13 @@ def http_get(path: str, *headers: str) -> bytes:
     )
 
 
+def http2_get() -> bytes:
+    """Return preface, SETTINGS and a GET of `/` (RFC 9113 section 3.4, RFC 7541 appendix A)."""
+    block = b"\x82\x86\x84\x41\x09localhost"
+    request = struct.pack(">I", len(block))[1:] + b"\1\5" + struct.pack(">I", 1) + block
+    return b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0" + request
+
+
 def ber(tag: int, *parts: bytes) -> bytes:
     """Return one BER value (X.690 section 8.1)."""
     body = b"".join(parts)

@@ -4,12 +4,22 @@ import struct
 import zlib
 
 from portulan.ident import probe_bodies as bodies
+from portulan.ident.hpack import headers
+from portulan.ident.http2 import frames
 
 
 def test_http_request_is_one_message_that_lets_the_server_close():
     text = bodies.http_get("/x").decode()
     assert text.startswith("GET /x HTTP/1.1\r\nHost: {host}\r\n") and text.endswith("\r\n\r\n")
     assert text.count("\r\n\r\n") == 1 and "Connection: close" in text
+
+
+def test_http2_request_is_a_preface_settings_and_one_whole_request():
+    body = bodies.http2_get().partition(b"SM\r\n\r\n")[2]
+    told = list(frames(body))
+    assert [(f.kind, f.stream) for f in told] == [(4, 0), (1, 1)]
+    assert headers(told[1].body)[0] == (":method", "GET")
+    assert (":authority", "localhost") in headers(told[1].body)
 
 
 def test_lengths_are_those_of_the_bodies():
