@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from portulan.record import Host, Port
     from portulan.render.exchange import Rung
+    from portulan.render.layout import Line
     from portulan.render.reasoning import Explanation
     from portulan.store import Chart
 
@@ -98,11 +99,15 @@ def _explained(found: Chart, hosts: list[Host], ports: list[Port]) -> Iterator[E
     addr = (hosts or ports)[0].addr
     notes = [note.text for note in found.notes if note.addr == addr]
     for host in hosts:
-        yield explain_host(host, [rungs[n] for n in host.frames if n in rungs], notes=notes)
+        systems = [each for each in found.systems if each.addr == host.addr]
+        yield explain_host(
+            host, [rungs[n] for n in host.frames if n in rungs], notes=notes, systems=systems)
+    services = {(each.addr, each.port, each.protocol): each for each in found.services}
     for port in shown:
         yield explain_port(
             port, [rungs[n] for n in port.frames if n in rungs], method=method,
-            notes=[] if hosts else notes)
+            notes=[] if hosts else notes,
+            service=services.get((port.addr, port.port, port.protocol)))
 
 
 def _groups(ports: list[Port]) -> list[list[Port]]:
@@ -144,20 +149,29 @@ def _print(told: list[Explanation], found: Chart, *, audit: bool) -> None:
     from rich.console import Console
 
     from portulan.render.ladder import ladder
+    from portulan.render.paths import path_rows
     from portulan.render.terminal import styled
 
+    paths = found.paths()
     console = Console(highlight=False, emoji=False)
     unicode = (console.encoding or "").lower().startswith("utf")
     width = min(console.width, 100) if console.is_terminal else 80
     for number, one in enumerate(told):
         if number:
             console.print()
-        for line in ladder(one, width=width, audit=audit):
+        way = path_rows(paths.get(one.addr, []) if one.port is None else [], width=width)
+        for line in (*ladder(one, width=width, audit=audit), *_apart(way)):
             console.print(styled(line, unicode=unicode), soft_wrap=True)
     if audit and any(one.seen for one in told):
         console.print()
         for text in _source(found, told):
             console.print(f"  {text}", soft_wrap=True, markup=False)
+
+
+def _apart(way: Iterable[Line]) -> Iterator[Line]:
+    """Yield the way to a host below an empty line, its title in words."""
+    for number, line in enumerate(way):
+        yield from ([], [("  The way there:", "")]) if not number else [line]
 
 
 def _source(found: Chart, told: list[Explanation]) -> Iterator[str]:

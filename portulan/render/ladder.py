@@ -45,6 +45,8 @@ def ladder(found: Explanation, *, width: int = 80, audit: bool = False) -> Itera
     yield from _wrapped(_in_brackets(found.why.text, found.why.rule), width)
     if found.why.doubt:
         yield from _wrapped(f"But: {found.why.doubt}", width, style="dim")
+    if found.named:
+        yield from _wrapped(found.named, width, style="name")
     for note in found.notes:
         yield from _wrapped(f"The run notes: {note}", width, style="name")
 
@@ -76,15 +78,15 @@ def _rungs(found: Explanation, width: int, *, audit: bool) -> Iterator[Line]:
     firsts: dict[bool, int] = {}
     first = found.seen[0]
     cells = min(ARROW_CELLS, width - _TIME_CELLS - 18)
-    room = cells - len(first.dst)
+    room = cells - len(found.addr)
     ours = printable(first.src) if len(first.src) < room - 1 else "we"
-    yield [(f"{'ms':>{_TIME_CELLS}}  ", "dim"), (f"{ours:<{room}}{printable(first.dst)}", "label")]
+    yield [(f"{'ms':>{_TIME_CELLS}}  ", "dim"), (f"{ours:<{room}}{printable(found.addr)}", "label")]
     for one in found.seen:
         style = "name" if one.out else "open" if found.state in ("open", "up") else "filtered"
         yield [(f"{_late(one.rung.time_ns - first.rung.time_ns):>{_TIME_CELLS}}  ", ""),
                (_arrow(printable(words(one, firsts), cells - 8), cells, out=one.out), style),
                (f"  packet {one.rung.number}", "dim")]
-        details = _details(one, first)
+        details = _details(one, found.addr)
         if details:
             yield [(f"{'':{_TIME_CELLS + 2}}   {details}"[:width].rstrip(), "dim")]
         if audit:
@@ -101,10 +103,10 @@ def _arrow(text: str, cells: int, *, out: bool) -> str:
     return f"-- {text} {dashes}>" if out else f"<- {text} {dashes}-"
 
 
-def _details(one: Seen, first: Seen) -> str:
+def _details(one: Seen, addr: str) -> str:
     """Return what else may matter: who sent it, if another; TTL, window, options."""
     parts = []
-    if not one.out and one.src and one.src != first.dst:
+    if not one.out and one.src and one.src != addr:
         parts.append(f"from {one.src}")
     if one.ttl:
         parts.append(f"ttl={one.ttl}")
@@ -165,7 +167,7 @@ def as_object(found: Explanation) -> dict[str, Any]:
         "proven": found.proven and bool(found.claims),
         "steps": [{"text": claim.text, "holds": claim.holds} for claim in found.claims],
         "why": found.why.text, "rule": found.why.rule, "doubt": found.why.doubt,
-        "notes": found.notes,
+        "named": found.named, "notes": found.notes,
         "packets": [_packet(one) for one in found.seen],
     }
 

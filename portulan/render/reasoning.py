@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Final
 
-from portulan.record import Host, Port
+from portulan.errors import printable
+from portulan.record import Host, Os, Port, Service
+from portulan.render import wording
 from portulan.render.exchange import Rung, Seen, see, spelled, taken
 from portulan.render.reasons import ASKED, Why, why, why_host
 from portulan.wire.arp import ARP, ArpOperation
@@ -20,9 +22,12 @@ from portulan.wire.icmp import ICMP, IcmpType
 from portulan.wire.icmpv6 import Icmp6Type, ICMPv6, Neighbour
 from portulan.wire.ipv4 import IPv4
 from portulan.wire.ipv6 import IPv6
+from portulan.wire.sctp import SCTP
 from portulan.wire.tcp import TCP
 from portulan.wire.udp import UDP
 
+#: What a service said, as far as one line holds it.
+_BANNER_CHARS: Final = 120
 _SYN, _RST, _ACK = 0x02, 0x04, 0x10
 _LOW_32: Final = 0xFFFF_FFFF
 #: Flags of a probe -> the method they belong to.
@@ -30,7 +35,13 @@ _METHODS: Final = {"S": "syn", "A": "ack", "F": "fin", "": "null", "FPU": "xmas"
 _PROTOCOLS: Final = {"udp": "udp", "sctp": "sctp", "ip": "ip"}
 #: Where the checksum stands in each header.
 _FIELD: Final = {TCP: 16, UDP: 6, ICMP: 2, ICMPv6: 2}
-_PORT_UNREACH4, _PORT_UNREACH6 = 3, 4
+#: Errors that say what is missing (RFC 792; RFC 4443 sections 3.1 and 3.4).
+_ERRORS: Final[dict[tuple[type, int, int], str]] = {
+    (ICMP, 3, 2): "protocol", (ICMP, 3, 3): "port",
+    (ICMPv6, 1, 4): "port", (ICMPv6, 4, 1): "protocol",
+}
+#: First chunks of an SCTP answer: INIT ACK, ABORT (RFC 9260 section 3.2).
+_CHUNKS: Final = {b"\x02": "open", b"\x06": "closed"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +67,8 @@ class Explanation:
     protocol: str = ""
     tries: int = 0
     notes: list[str] = field(default_factory=list)
+    named: str = ""
+    """What service or system it was named, and by what."""
 
     @property
     def proven(self) -> bool:
@@ -70,6 +83,7 @@ class Explanation:
 
 def explain_port(
     port: Port, rungs: Sequence[Rung], *, method: str = "", notes: Sequence[str] = (),
+    service: Service | None = None,
 ) -> Explanation:
     """Return how a port's state follows from its packets; `method` is the run's."""
     seen = see(rungs)
@@ -80,15 +94,33 @@ def explain_port(
         claims.append(Claim(f"so the state is {state}", state == port.state))
     return Explanation(
         port.addr, port.state, port.reason, ASKED.get(how, ""), seen, claims,
-        why(how, port.reason), port.port, port.protocol, port.tries, list(notes))
+        why(how, port.reason), port.port, port.protocol, port.tries, list(notes),
+        _named(port, service) if service else "")
 
 
-def explain_host(host: Host, rungs: Sequence[Rung], *, notes: Sequence[str] = ()) -> Explanation:
+def _named(port: Port, service: Service) -> str:
+    """Return what a service was named, and by what."""
+    parts = [f"rule {service.rule}" if service.rule else "",
+             f"{service.confidence:.0%} sure" if service.confidence else ""]
+    by = ", ".join(filter(None, parts))
+    said = f", which said: {printable(service.banner, _BANNER_CHARS)}" if service.banner else ""
+    return f"Named: {wording.service(port, service)}{f' ({by})' if by else ''}{said}"
+
+
+def explain_host(
+    host: Host, rungs: Sequence[Rung], *, notes: Sequence[str] = (), systems: Sequence[Os] = (),
+) -> Explanation:
     """Return how a host's state follows."""
     seen = see(rungs)
     return Explanation(
         host.addr, host.state, host.reason, "", seen, list(_claims(seen)), why_host(host.reason),
-        notes=list(notes))
+        notes=list(notes), named="; ".join(map(_system, systems)))
+
+
+def _system(found: Os) -> str:
+    sure = f" ({found.confidence:.0%} sure)" if found.confidence else ""
+    by = f", by: {', '.join(found.evidence)}" if found.evidence else ""
+    return f"Named: {wording.system(found)}{sure}{by}"
 
 
 def _method(port: Port, seen: Sequence[Seen], method: str) -> str:
@@ -96,8 +128,8 @@ def _method(port: Port, seen: Sequence[Seen], method: str) -> str:
     if port.protocol in _PROTOCOLS:
         return _PROTOCOLS[port.protocol]
     tcp = seen[0].header(TCP) if seen else None
-    if tcp is None:
-        return method if method in ASKED else "syn"
+    if tcp is None:  # a scan of several protocols is called `syn+udp`
+        return next((one for one in method.split("+") if one in ASKED), "syn")
     found = _METHODS.get("".join(sorted(str(tcp.flags))), "flags")
     return "window" if found == "ack" and method == "window" else found
 
@@ -172,11 +204,21 @@ def _quoted(probe: Seen, reply: Seen, quote: Seen) -> Iterator[Claim]:
     yield Claim(
         f"it quotes a packet from {quote.src} to {quote.dst}, as packet {there} is",
         _same(quote.src, probe.src) and _same(quote.dst, probe.dst))
-    wanted = _transport(probe)[:8]
-    given = _transport(quote)[:8]
-    yield Claim(
-        f"with the same first {len(given)} octets behind IP (ports, and what is proof in them)",
-        len(given) >= 4 and wanted.startswith(given))
+    wanted, given = _transport(probe)[:8], _transport(quote)[:8]
+    if wanted:
+        yield Claim(
+            f"with the same first {len(given)} octets behind IP (ports, and what is proof in them)",
+            len(given) >= min(4, len(wanted)) and wanted.startswith(given))
+    else:
+        yield Claim(f"with our mark {_mark(quote)} in its IP header", _mark(quote) == _mark(probe))
+
+
+def _mark(one: Seen) -> int:
+    """Return what tells a packet without content: identification, or flow label."""
+    network = one.network
+    if network is None:
+        return -1
+    return int(network.identification if isinstance(network, IPv4) else network.flow_label)
 
 
 def _transport(one: Seen) -> bytes:
@@ -261,9 +303,17 @@ def _state(seen: Sequence[Seen], method: str) -> str:
         return ""
     if reply.quote is not None:
         return _state_of_error(reply, method, itself=_same(reply.src, probe.dst))
+    if method == "ip":
+        return "open"
+    if method == "sctp":
+        return _CHUNKS.get(reply.behind(SCTP)[:1], "")
+    if method == "udp":
+        return "open" if reply.header(UDP) is not None else ""
     tcp = reply.header(TCP)
-    if tcp is None:
-        return "open" if reply.header(UDP) is not None and method == "udp" else ""
+    return "" if tcp is None else _state_of_tcp(tcp, method)
+
+
+def _state_of_tcp(tcp: TCP, method: str) -> str:
     flags = int(tcp.flags)
     if flags & _RST:
         states = {"ack": "unfiltered", "window": "open" if tcp.window else "closed", "flags": ""}
@@ -272,12 +322,13 @@ def _state(seen: Sequence[Seen], method: str) -> str:
 
 
 def _state_of_error(reply: Seen, method: str, *, itself: bool) -> str:
-    icmp, icmp6 = reply.header(ICMP), reply.header(ICMPv6)
-    closed = (
-        icmp is not None and (icmp.type, icmp.code) == (IcmpType.UNREACHABLE, _PORT_UNREACH4)
-    ) or (
-        icmp6 is not None and (icmp6.type, icmp6.code) == (Icmp6Type.UNREACHABLE, _PORT_UNREACH6)
-    )
-    if method in ("sctp", "ip"):
-        return ""
-    return "closed" if closed and method == "udp" and itself else "filtered"
+    """Return what an error means: only the target's own word can close or open a port."""
+    icmp = reply.header(ICMP) or reply.header(ICMPv6)
+    if icmp is None or not itself:
+        return "filtered"
+    said = _ERRORS.get((type(icmp), int(icmp.type), int(icmp.code)), "")
+    if method == "ip" and said != "protocol":
+        behind = int(icmp.type) not in (IcmpType.UNREACHABLE, Icmp6Type.UNREACHABLE)
+        return "open" if said == "port" or behind else "filtered"
+    closes = {"udp": "port", "sctp": "protocol", "ip": "protocol"}
+    return "closed" if said and closes.get(method) == said else "filtered"

@@ -130,11 +130,17 @@ WHY: Final = {
         "A packet of the protocol that was asked came back: the host speaks it.",
         "RFC 1122 section 3.2.2.1"),
     ("", "param-problem"): Why(
-        "An ICMPv6 parameter problem came: the host does not know this next header.",
-        "RFC 8200 section 4, RFC 4443 section 3.4"),
+        "An ICMP parameter problem came, about what stands behind the IP header: the host reads "
+        "this protocol.", "RFC 792, RFC 4443 section 3.4"),
+    ("ip", "port-unreach"): Why(
+        "An ICMP port unreachable came: the host speaks the protocol, and nothing is bound to the "
+        "port that our packet named.", "RFC 1122 section 3.2.2.1"),
     ("ip", "proto-unreach"): Why(
         "An ICMP protocol unreachable came: the host does not speak this protocol.",
         "RFC 1122 section 3.2.2.1"),
+    ("sctp", "proto-unreach"): Why(
+        "An ICMP protocol unreachable came from the host itself: it does not speak SCTP, so "
+        "nothing listens there.", "RFC 1122 section 3.2.2.1"),
     ("", "proto-unreach"): Why(
         "An ICMP protocol unreachable came: a filter, or a host without this protocol.",
         "RFC 1122 section 3.2.2.1", _ERROR_DOUBT),

@@ -8,7 +8,7 @@ import pytest
 import portulan
 from portulan.cli import main
 from portulan.link.pcapng_writer import PcapngWriter
-from portulan.record import Port, encode_lines
+from portulan.record import Hop, Host, Port, encode_lines
 from portulan.wire.frames import Frames, LinkType
 from tests.render.exchanges import THEM, tcp_pair
 
@@ -78,6 +78,16 @@ def test_evidence_that_does_not_prove_is_told_by_the_exit_code(kept, capsys):
         main(["explain", str(kept), THEM, "80"])
     assert caught.value.code == 3
     assert "NO" in capsys.readouterr().out
+
+
+def test_way_to_a_host_stands_below_it(kept, capsys):
+    hops = [Hop(target=THEM, ttl=1, addr="192.0.2.254", state="expired", rtt_us=300),
+            Hop(target=THEM, ttl=2, addr=THEM, state="reached", rtt_us=500)]
+    with (kept / "events.jsonl").open("ab") as file:
+        file.write(encode_lines([Host(addr=THEM, state="up", reason="reset"), *hops]))
+    main(["explain", str(kept), THEM])
+    out = capsys.readouterr().out
+    assert "The way there:" in out and out.index("192.0.2.254") < out.index(" port 80/tcp")
 
 
 def test_many_ports_alike_share_one_explanation(kept, capsys):

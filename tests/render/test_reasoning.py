@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portulan.record import Host
+from portulan.record import Host, Os, Service
 from portulan.render.exchange import Rung
 from portulan.render.reasoning import explain_host, explain_port
 from portulan.wire.arp import ARP
@@ -12,11 +12,13 @@ from portulan.wire.ethernet import Ethernet
 from portulan.wire.frames import LinkType
 from portulan.wire.icmp import ICMP
 from portulan.wire.icmpv6 import ICMPv6
+from portulan.wire.ipv4 import IPv4
 from portulan.wire.ipv6 import IPv6
+from portulan.wire.sctp import SCTP
 from portulan.wire.tcp import TCP
 from portulan.wire.udp import UDP
 
-from .exchanges import THEM, error_pair, ours, port, rung, tcp_pair, theirs, udp_probe
+from .exchanges import THEM, US, error_pair, ours, port, rung, tcp_pair, theirs, udp_probe
 
 TCP_CASES = [
     ("open", "syn-ack", tcp_pair()),
@@ -120,6 +122,53 @@ def test_echo_reply_must_repeat_our_numbers():
     for seq in (1, 2):
         found = explain_host(host, [asked, rung(2, theirs(ICMP.echo_reply(id=7, seq=seq)))])
         assert found.proven == (seq == 1)
+
+
+def test_service_and_system_are_told_with_what_named_them():
+    service = Service(addr=THEM, port=80, protocol="tcp", name="http", product="nginx",
+                      version="1.22", rule="nginx", confidence=0.9, banner="HTTP/1.1\x1b[2J")
+    found = explain_port(port(), [], service=service)
+    assert found.named == (
+        "Named: http nginx 1.22 (rule nginx, 90% sure), which said: HTTP/1.1\\x1b[2J")
+    system = Os(addr=THEM, family="Linux", confidence=0.5, evidence=["window", "options"])
+    host = explain_host(Host(addr=THEM, state="up", reason="reset"), [], systems=[system])
+    assert host.named == "Named: Linux (50% sure), by: window, options"
+
+
+def sctp(chunk):
+    head = SCTP(sport=80, dport=61_000, tag=1)
+    return [rung(3, ours(SCTP(sport=61_000, dport=80) / bytes([1, 0, 0, 4]))),
+            rung(4, theirs(head / bytes([chunk, 0, 0, 4])))]
+
+
+@pytest.mark.parametrize(("protocol", "rungs", "state", "reason"), [
+    ("sctp", sctp(2), "open", "init-ack"),
+    ("sctp", sctp(6), "closed", "abort"),
+    ("sctp", error_pair(2), "closed", "proto-unreach"),
+    ("sctp", error_pair(2, src="192.0.2.254"), "filtered", "proto-unreach"),
+    ("ip", error_pair(2), "closed", "proto-unreach"),
+    ("ip", error_pair(3), "open", "port-unreach"),
+    ("ip", error_pair(13), "filtered", "admin-prohibited"),
+    ("ip", tcp_pair(), "open", "proto-response"),
+])
+def test_sctp_and_protocols_are_judged_by_their_own_tables(protocol, rungs, state, reason):
+    found = explain_port(port(state, reason, protocol), rungs)
+    assert found.proven, [claim for claim in found.claims if not claim.holds]
+
+
+@pytest.mark.parametrize(("mark", "good"), [(77, True), (78, False)])
+def test_probe_without_content_is_known_by_its_mark(mark, good):
+    probe = IPv4(src=US, dst=THEM, protocol=47, identification=77)
+    quoted = IPv4(src=US, dst=THEM, protocol=47, identification=mark)
+    rungs = [rung(3, probe / b""), rung(4, theirs(ICMP.unreachable(2, (quoted / b"").pack())))]
+    assert explain_port(port("closed", "proto-unreach", "ip"), rungs).proven == good
+
+
+def test_scan_of_several_protocols_names_the_one_of_the_port():
+    found = explain_port(port("open|filtered", "no-response"), [], method="fin+udp")
+    assert "FIN" in found.asked
+    assert "datagram" in explain_port(
+        port("open|filtered", "no-response", "udp"), [], method="fin+udp").asked
 
 
 def test_without_packets_the_runs_method_says_what_was_sent():
