@@ -95,8 +95,12 @@ def _unknown(name: str, sure: float) -> Callable[[bytes], Facts | None]:
 
 
 def _munin(data: bytes) -> Facts | None:
-    found = re.match(rb"munins node on \S{1,255} version: ([0-9][0-9A-Za-z.]{0,30})", data)
-    return Facts("munin", {"munin.version": decode(found[1])}, 0.98) if found else None
+    """Read a node's greeting, and the version behind it if that was asked for."""
+    found = _MUNIN.search(data[:8192])
+    return Facts("munin", {"munin.version": decode(found[1])} if found else {}, 0.98)
+
+
+_MUNIN: Final = re.compile(rb"^munins node on \S{1,255} version: ([0-9][0-9A-Za-z.]{0,30})", re.M)
 
 
 def _json(name: str, field: str, key: bytes) -> Callable[[bytes], Facts | None]:
@@ -123,10 +127,11 @@ _STARTS: Final[tuple[tuple[bytes, Callable[[bytes], Facts | None]], ...]] = (
     (b"+OK", _line("pop3", "pop3.greeting", 3)), (b"-ERR", _line("pop3", "pop3.greeting", 4)),
     (b"* OK", _imap), (b"* PREAUTH", _imap), (b"* BYE", _imap),
     (b"200 ", _line("nntp", "nntp.greeting", 4)), (b"201 ", _line("nntp", "nntp.greeting", 4)),
-    (b"RFB 00", _line("vnc", "vnc.protocol", 4)), (b"@RSYNCD: ", _line("rsync", "rsync.protocol", 9)),
+    (b"RFB 00", _line("vnc", "vnc.protocol", 4)),
+    (b"@RSYNCD: ", _line("rsync", "rsync.protocol", 9)),
     (b"( success ( ", _line("svn", "svn.greeting")),
     (b"VERSION ", _line("memcached", "memcached.version", 8)),
-    (b"# munin node at ", _line("munin", "munin.greeting")),
+    (b"# munin node at ", _munin),
     (b"OK MPD ", _line("mpd", "mpd.protocol", 7)),
     (b"Zookeeper version: ", _line("zookeeper", "zookeeper.version", 19)), (b"OK ", _ok),
     (b"Tarantool ", _line("tarantool", "tarantool.version", 10)),

@@ -39,7 +39,7 @@ _SOLE: Final = {
     "nrpe": ("Nagios", "NRPE"), "nut": ("Network UPS Tools", "NUT"),
     "openvpn": ("OpenVPN", "OpenVPN"), "oracle-tns": ("Oracle", "Oracle Database"),
     "perforce": ("Perforce", "Helix Core"), "redis": ("Redis", "Redis"),
-    "spice": ("Red Hat", "SPICE"), "svn": ("Apache", "Subversion"),
+    "rsync": ("Samba", "rsync"), "spice": ("Red Hat", "SPICE"), "svn": ("Apache", "Subversion"),
     "teamspeak-query": ("TeamSpeak", "TeamSpeak"), "teamviewer": ("TeamViewer", "TeamViewer"),
     "wireguard": ("WireGuard", "WireGuard"), "zabbix-agent": ("Zabbix", "Zabbix Agent"),
     "zookeeper": ("Apache", "ZooKeeper"),

@@ -178,7 +178,7 @@ _SHAPES: Final = (
     _shape("socks4", rb"\0[\x5a-\x5d].{6}$", sure=0.8, only="tcp"),
     _shape("mqtt", rb"\x20[\x02-\x7f][\x00\x01][\x80-\x9f]", Count(1, 1, 2)),
     _shape("wsdd", rb"<\?xml[^>]*>.{0,800}/ws/2005/04/discovery"),
-    _shape("mumble", rb"\0\x01[\x02-\x05][\x00-\x0a].{20}$", only="udp"),
+    _shape("mumble", rb"\0(?P<build>\x01[\x02-\x05][\x00-\x0a]).{20}$", only="udp"),
     # Games, coins, media.
     _shape("minecraft", rb"..?\0..?\{.{0,2000}?\"version\":\{[^}]*\"name\":\"(?P<version>[^\"]"
            rb"{1,40})\""),

@@ -28,3 +28,19 @@ def test_tls_alert_is_tls():
 @given(st.binary(max_size=300))
 def test_any_bytes_do_no_harm(data):
     parse(data)
+
+
+def test_part_of_zabbix_s_answer_tells_no_version_yet():
+    whole = b"ZBXD\x01\x06\0\0\0\0\0\0\x006.0.14"
+    assert parse(whole).fields == {"zabbix-agent.version": "6.0.14"}
+    assert all(parse(whole[:cut]).fields == {} for cut in range(13, 19))
+
+
+def test_error_of_postgresql_names_the_file_that_made_it():
+    error = b"E\0\0\0\x40SFATAL\0C0A000\0Mno\0Fpostmaster.c\0RStart\0\0"
+    assert parse(error).fields == {"postgresql.error": "postmaster.c Start no"}
+
+
+def test_variables_of_an_ntp_server_are_read():
+    assert parse(b"\x16\x82\0\x01" + bytes(7) + b"\x07version").fields == {
+        "ntp.variables": "version"}
