@@ -1,15 +1,17 @@
 """The flow table beside tshark's conversations and nfstream; its memory; SQL cold and kept.
 
-    python bench/flows.py [PACKETS] [--nfstream PYTHON] [--gigabytes N]
+    python bench/flows.py [PACKETS] [--times N] [--nfstream PYTHON] [--gigabytes N]
 
 PYTHON is an interpreter that has nfstream. Figures are CPU-seconds of whole processes, start
-included, at their best of three. With --gigabytes a synthetic capture of that size, 1,400 bytes a
-packet and a new flow every 14, goes through a pipe, and the peak of memory is told.
+included, at their best of three; the same mixed packets come ten times in a row. With --gigabytes
+a synthetic capture of that size, 1,400 bytes a packet and a new flow every 14, goes through a
+pipe, and the peak of memory is told.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import resource
 import shutil
@@ -31,6 +33,7 @@ TOP = "select src, sum(length) as bytes from packets group by src order by bytes
 NFSTREAM = (
     "import sys; from nfstream import NFStreamer; "
     "print(sum(1 for _ in NFStreamer(source=sys.argv[1], n_dissections=0, n_meters=1)))")
+RUNS = 3
 BATCH = 65_536
 OCTETS = 1_400
 PACKETS_A_FLOW = 14
@@ -41,7 +44,7 @@ PER_SECOND = 100_000
 def cpu_s(*words: str) -> float:
     """Return the CPU-seconds of a program, start included, at its best of three."""
     took = []
-    for _ in range(3):
+    for _ in range(RUNS):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -108,6 +111,7 @@ def memory(gigabytes: float) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("packets", nargs="?", type=int, default=300_000)
+    parser.add_argument("--times", type=int, default=10, help="the packets so often in a row")
     parser.add_argument("--nfstream", metavar="PYTHON")
     parser.add_argument("--gigabytes", type=float)
     words = parser.parse_args()
@@ -118,8 +122,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / "mixed.pcapng")
         with PcapngWriter(path, link_type=1) as writer:
-            writer.write(Frames.of([each for each, _, _ in some], [time for _, time, _ in some]))
-        beside(path, words.packets, words.nfstream)
+            frames = Frames.of([each for each, _, _ in some], [time for _, time, _ in some])
+            for again in range(words.times):
+                shifted = frames.time_ns + again * int(frames.time_ns.max() + 1)
+                writer.write(dataclasses.replace(frames, time_ns=shifted))
+        beside(path, words.packets * words.times, words.nfstream)
         asked(path)
 
 

@@ -152,7 +152,7 @@ class _Look:
         late &= edge != self.at + of.size + control
         again = spurious | fast | (old & ~late)
         empty = (of.window == 0) & ~control
-        gap = consumes & self.known & (self.at > edge)
+        gap = self.known & (self.at > edge)
         self._data_round_trips(again | late)
         self._keep(again, late, empty)
         marks = (
