@@ -9,6 +9,8 @@ says as much in the second pass as in the first, where loss leaves fewer each ti
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from statistics import NormalDist
 from typing import Final
 
@@ -20,12 +22,19 @@ PASSES: Final = 2
 #: Of many refusals, a little earlier than chance has other reasons, as a rate that grew too fast.
 MEAN_MOST: Final = 0.42
 HIGHEST_MOST: Final = 0.8
+MANY: Final = 50
+#: With one silent port so many more false alarms are worth it, with many none.
+FEW: Final = 50
 #: The second pass brings this share of the first one's refusals, or more: hardly a loss.
 STEADY: Final = 0.5
 #: Refusals that such a share is believed of.
 STEADY_LEAST: Final = 6
 #: A path that loses this share for everybody is no host's limiter.
 SHARED: Final = 0.25
+
+
+def _log_choose(total: int, some: int) -> float:
+    return math.lgamma(total + 1) - math.lgamma(some + 1) - math.lgamma(total - some + 1)
 
 
 class Skew:
@@ -52,20 +61,37 @@ class Skew:
         np.add.at(self._sum, at, place[early])
         np.maximum.at(self._highest, at, place[early])
 
-    def suspects(self) -> NDArray[np.int64]:
-        """Return the hosts whose refusals came too early in the passes to be chance."""
+    def suspects(self, asked: Callable[[int], int]) -> NDArray[np.int64]:
+        """Return the hosts whose refusals came too early in the passes to be chance.
+
+        `asked` tells how many probes a host is asked.
+        """
         count = self._count.sum(axis=0)
         some = np.flatnonzero(count)
         count = count[some]
         below = count / 2 - self._sum[:, some].sum(axis=0)
         mean = below > NormalDist().inv_cdf(1 - self._doubt) * np.sqrt(count / 12)
         mean &= below > (0.5 - MEAN_MOST) * count
-        with np.errstate(divide="ignore", invalid="ignore"):
-            chance = self._count[:, some] * np.log(self._highest[:, some])
-        highest = np.nansum(chance, axis=0) < np.log(self._doubt)
-        highest &= self._highest[:, some].max(axis=0) < HIGHEST_MOST
+        highest = (self._highest[:, some].max(axis=0) < HIGHEST_MOST) | (count < MANY)
+        highest[highest] = [self._ended(host, asked(host)) for host in some[highest].tolist()]
         found: NDArray[np.int64] = some[mean | highest | self._steady(some)]
         return found
+
+    def _ended(self, host: int, asked: int) -> bool:
+        """Tell whether all refusals of a host came among the first it was asked, beyond chance.
+
+        The chance that so many of so many are among the first is hypergeometric.
+        """
+        left, chance = asked, 0.0
+        for count, highest in zip(
+            self._count[:, host].tolist(), self._highest[:, host].tolist(), strict=True
+        ):
+            first = min(max(round(highest * left), count), left)
+            chance += _log_choose(first, count) - _log_choose(left, count)
+            left -= count
+        # Few silent ports are soon asked again: a false alarm costs less than a false verdict.
+        doubt = max(self._doubt, FEW * self._doubt / (1 + left))
+        return left > 0 and chance < math.log(doubt)
 
     def _steady(self, host: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Tell hosts that say as much in the second pass as in the first, unlike all others."""

@@ -420,10 +420,13 @@ class Sweep:
 
     def _look_for_limits(self, now: int) -> None:
         """Give hosts that stopped refusing a schedule, once a pass."""
-        if self._skew is None or self._looked_at >= self.pass_no or self.pass_no < TRIES_LEAST:
+        skew, span_of = self._skew, self._span_of
+        if skew is None or span_of is None or self._looked_at >= self.pass_no:
+            return
+        if self.pass_no < TRIES_LEAST:
             return
         self._looked_at = self.pass_no
-        suspects = self._skew.suspects()
+        suspects = skew.suspects(lambda host: span_of(host)[1] // self._shard.count)
         for host in suspects[~self._limited[suspects]].tolist():
             self._limit(host, now)
 
