@@ -89,6 +89,8 @@ class Findings:
     run: Run | None
     hosts: list[Finding]
     end: End | None
+    notes: list[Note] = field(default_factory=list)
+    """About the run as a whole."""
 
     @property
     def complete(self) -> bool:
@@ -144,18 +146,21 @@ def gather(events: Iterable[AnyEvent]) -> Findings:
     found: dict[str, Finding] = {}
     run: Run | None = None
     end: End | None = None
-    started = ""
+    started, notes = "", list[Note]()
     for event in events:
         if isinstance(event, Run):
             started = started or event.started
             run, end = event, None
         elif isinstance(event, End):
             end = event
+        elif isinstance(event, Note) and not event.addr:
+            notes.append(event)
         elif isinstance(event, Host | Port | Service | Os | Note | Hop):
             _place(event, found)
     if run is not None and run.started != started:
         run = replace(run, started=started)
-    return Findings(run, sorted(found.values(), key=lambda host: address_key(host.addr)), end)
+    hosts = sorted(found.values(), key=lambda host: address_key(host.addr))
+    return Findings(run, hosts, end, notes)
 
 
 def _place(event: Host | Port | Service | Os | Note | Hop, found: dict[str, Finding]) -> None:

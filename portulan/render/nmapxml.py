@@ -54,6 +54,8 @@ def render(events: Iterable[AnyEvent]) -> Iterator[str]:
     found = gather(events)
     start = found.started
     yield _head(found.run, start)
+    if scripts := _scripts(found.notes):
+        yield f"<prescript>{scripts}</prescript>\n"
     for at in range(0, len(found.hosts), CHUNK_HOSTS):
         yield "".join(_host(host, found) for host in found.hosts[at : at + CHUNK_HOSTS])
     yield _tail(found, start)
@@ -243,11 +245,13 @@ def _systems(systems: list[Os]) -> str:
 
 
 def _notes(host: Finding) -> str:
-    scripts = "".join(
-        f'<script id="portulan-{note.level}" output={_q(note.text)}/>' for note in host.notes
-        if not note.port
-    )
+    scripts = _scripts(note for note in host.notes if not note.port)
     return f"<hostscript>{scripts}</hostscript>" if scripts else ""
+
+
+def _scripts(notes: Iterable[Note]) -> str:
+    return "".join(
+        f'<script id="portulan-{note.level}" output={_q(note.text)}/>' for note in notes)
 
 
 def _tail(found: Findings, start: datetime | None) -> str:

@@ -94,7 +94,9 @@ def _banner(found: Findings) -> str:
     return (
         f"<header>{_rhumbs()}<p class=kicker>Portulan chart</p>\n<h1>{_title(found)}</h1>\n"
         f"<p>{_h(' · '.join(filter(None, asked)))}</p>\n<p>{_h(wording.method(found))}</p>\n"
-        f'<p><span class="badge {kind}">{_h(wording.outcome(found))}</span></p></header>\n<main>\n'
+        + "".join(f'<p class="note {n.level}">{_h(n.text)}</p>\n' for n in found.notes)
+        + f'<p><span class="badge {kind}">{_h(wording.outcome(found))}</span></p></header>\n'
+        "<main>\n"
     )
 
 

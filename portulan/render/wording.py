@@ -232,6 +232,7 @@ def summary(found: Findings) -> list[tuple[str, str]]:
         ("Shard", run.shard if run else ""),
         ("Started", when.strftime("%Y-%m-%d %H:%M:%S %Z") if when else ""),
         ("Method", method(found)),
+        *(("Note", text) for text in dict.fromkeys(note.text for note in found.notes)),
         ("Hosts", f"{found.hosts_up:,} up of {found.hosts_asked:,}"),
         ("Open", plural(found.open, "port")),
         ("Packets", packets(found)),

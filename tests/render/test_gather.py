@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from portulan.record import Host, Port
+from portulan.record import Host, Note, Port
+from portulan.render import renderer
 from portulan.render.gather import address_key, gather
 
 from .runs import END, KILLED, PATH, RUN, SMALL, opened
@@ -77,3 +78,24 @@ def test_open_ports_rank_by_hosts_then_by_number():
 def test_hops_belong_to_their_target_by_distance():
     (host,) = gather([*PATH, *PATH[:1]]).hosts
     assert (host.addr, list(host.path)) == ("10.0.0.2", [1, 2, 3, 4])
+
+
+def test_counts_of_two_protocols_told_apart_are_kept_together():
+    tcp = Host(addr="::1", state="up", reason="reset", rest={"tcp": {"closed": 9}})
+    udp = Host(addr="::1", state="up", reason="reset", rest={"udp": {"closed": 4}})
+    later = Host(addr="::1", state="up", reason="reset", rest={"tcp": {"closed": 8}})
+    [host] = gather([tcp, udp, later]).hosts
+    assert host.rest == {"tcp": {"closed": 8}, "udp": {"closed": 4}}
+
+
+@pytest.mark.parametrize("suffix", [".txt", ".md", ".html", ".xml"])
+def test_note_about_the_run_is_no_host_and_told_by_every_format(suffix):
+    note = Note(addr="", text="10.9.0.1 left out: no <way>", level="warning")
+    events = [*SMALL[:1], note, *SMALL[1:]]
+    found = gather(events)
+    assert [host.addr for host in found.hosts] == [host.addr for host in gather(SMALL).hosts]
+    text = b"".join(
+        part if isinstance(part, bytes) else part.encode() for part in renderer(suffix)(events)
+    ).decode()
+    assert "left out: no " in text
+    assert "<way>" not in text or suffix == ".txt"

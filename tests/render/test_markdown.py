@@ -51,7 +51,8 @@ def test_any_text_stays_text_in_the_shape_of_the_report(sent):
     source = "".join(render(hostile(sent)))
     assert tags(source) <= KNOWN
     plain = "".join(render(hostile("x")))
-    assert len(source.splitlines()) >= len(plain.splitlines()) - 3
+    # A note about nobody is one about the run: it needs no section of its own.
+    assert len(source.splitlines()) >= len(plain.splitlines()) - (3 if sent else 9)
 
 
 @given(texts)
