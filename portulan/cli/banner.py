@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import rich_click as click
+
+from portulan.cli.rules import book_of, own
 
 if TYPE_CHECKING:
     from portulan.record import Port, Service
@@ -19,8 +22,10 @@ EXIT_PARTIAL = 3
 @click.option("--host-timeout", "host_timeout_s", type=click.FloatRange(min=0.0), default=0.0,
               metavar="SECONDS", help="End with what is known of a host after so long.")
 @click.option("-e", "interface", metavar="IFACE", default="", help="Use this interface.")
+@own
 def banner(
-    places: tuple[str, ...], *, as_json: bool, host_timeout_s: float, interface: str
+    places: tuple[str, ...], *, as_json: bool, host_timeout_s: float, interface: str,
+    paths: tuple[Path, ...],
 ) -> None:
     """Tell what runs behind ports: listen, ask what fits the port, then what fits the reply.
 
@@ -34,7 +39,7 @@ def banner(
 
     mute = False
     limits = Limits(host_timeout_s=host_timeout_s, interface=interface)
-    for event in identify_events(aims_of(places), limits=limits):
+    for event in identify_events(aims_of(places), limits=limits, book=book_of(paths)):
         if as_json:
             sys.stdout.buffer.write(encode_lines([event]))
             sys.stdout.buffer.flush()

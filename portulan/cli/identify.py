@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 import rich_click as click
 
+from portulan.cli.rules import book_of, own
 from portulan.errors import printable
 
 if TYPE_CHECKING:
@@ -36,7 +37,10 @@ class Saved(msgspec.Struct):
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a reply.")
 @click.option("--recog", type=click.Path(path_type=Path), metavar="DIR",
               help="Also use the rules of Recog's XML files in DIR, behind our own.")
-def identify(*, chart: str | None, as_json: bool, recog: Path | None) -> None:
+@own
+def identify(
+    *, chart: str | None, as_json: bool, recog: Path | None, paths: tuple[Path, ...]
+) -> None:
     """Tell what services sent the replies on stdin: JSON Lines with id, transport, reply_b64.
 
     Answers come in order, one line each. A line that is none is told on stderr by its number;
@@ -46,9 +50,9 @@ def identify(*, chart: str | None, as_json: bool, recog: Path | None) -> None:
     again, with the rules of today; the chart stays as it is.
     """
     if chart is not None:
-        _judge_chart(chart, _book(recog), as_json=as_json)
+        _judge_chart(chart, _book(recog, paths), as_json=as_json)
         return
-    bad, book = 0, _book(recog)
+    bad, book = 0, _book(recog, paths)
     source, number = sys.stdin.buffer, 0
     while line := source.readline(LINE_BYTES_MAX):
         number += 1
@@ -91,16 +95,16 @@ def _judge_chart(which: str, book: Book | None, *, as_json: bool) -> None:
                err=True)
 
 
-def _book(recog: Path | None) -> Book | None:
-    """Return our rules with those of a folder behind them; None: ours alone."""
+def _book(recog: Path | None, paths: tuple[Path, ...]) -> Book | None:
+    """Return the user's rules, ours, those of a folder, in this order; None: ours alone."""
     if recog is None:
-        return None
+        return book_of(paths)
     from portulan.ident.recog import load_folder
     from portulan.ident.rules import Book, builtin
 
     rules, left_out = load_folder(recog)
     click.echo(f"portulan: {recog}: {len(rules)} rules; {left_out} left out, not linear", err=True)
-    return Book((*builtin().rules, *rules))
+    return Book((*(book_of(paths) or builtin()).rules, *rules))
 
 
 def _judge(line: bytes, book: Book | None) -> dict[str, str | float]:

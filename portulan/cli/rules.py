@@ -1,63 +1,124 @@
-"""`portulan rules`: list, show and test the rules that name products."""
+"""`portulan rules`: list, show and test the rules that name products; read a reply's fields."""
 
 from __future__ import annotations
+
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Literal
 
 import msgspec
 import rich_click as click
 
 from portulan.errors import UsageError, printable
 
+if TYPE_CHECKING:
+    from portulan.ident.rules import Book
 
-@click.group("rules")
+REPLY_BYTES_MAX = 16 << 20
+"""Bytes of a saved reply that are read."""
+TEXT_SHOWN_MAX = 300
+
+own = click.option("--rules", "paths", type=click.Path(path_type=Path), multiple=True,
+                   metavar="FILE|DIR", help="Rules of your own, tried before ours. Repeatable.")
+"""The option that all verbs which name services share."""
+
+
+def book_of(paths: tuple[Path, ...]) -> Book | None:
+    """Return the user's rules before ours; None where there are none of the user's."""
+    if not paths:
+        return None
+    from portulan.ident.own import book
+
+    return book(paths)
+
+
+@click.group("rules", context_settings={"help_option_names": ["-h", "--help"]})
 def rules() -> None:
     """List, show and test the rules that name products."""
 
 
 @rules.command("list")
-def list_rules() -> None:
-    """Print a line for each rule: its name, the field it looks at, the product."""
-    from portulan.ident.rules import builtin
+@click.argument("words", nargs=-1)
+@own
+def list_rules(*, words: tuple[str, ...], paths: tuple[Path, ...]) -> None:
+    """Print a line for each rule: its name, the field it looks at, the product.
 
-    for rule in builtin().rules:
-        click.echo(f"{rule.id}\t{rule.field}\t{rule.product}")
+    With WORDS only the lines that hold all of them, in upper or lower case.
+    """
+    for rule in _all(paths).rules:
+        columns = (rule.id, rule.field, rule.product or rule.vendor or rule.os)
+        if all(word.lower() in " ".join(columns).lower() for word in words):
+            _row(*columns)
 
 
 @rules.command("show")
 @click.argument("name")
-def show(name: str) -> None:
+@own
+def show(name: str, *, paths: tuple[Path, ...]) -> None:
     """Print one rule as JSON."""
-    from portulan.ident.rules import builtin
-
-    for rule in builtin().rules:
+    known = _all(paths).rules
+    for rule in known:
         if rule.id == name:
             told = msgspec.json.encode({k: getattr(rule, k) for k in rule.__dataclass_fields__})
             click.echo(msgspec.json.format(told).decode())
             return
-    raise UsageError("no such rule", text=name, hint="see: portulan rules list")
-
-
-@rules.command("checks")
-@click.option("--checks", "folder", metavar="FOLDER", default="", help="Also those of a folder.")
-def list_checks(folder: str) -> None:
-    """Print a line for each safe check of `scan -sC`: name, for whom, budget, what it does."""
-    from portulan.api.checks import checks
-
-    for each in checks(folder):
-        whom = "TLS" if each.secure_only else ",".join(each.services)
-        budget = f"{each.connections} conn, {each.octets >> 10} KiB, {each.seconds:g} s"
-        row = (each.name, whom, budget, each.about)
-        click.echo("\t".join(printable(cell, 300) for cell in row))
+    near = [rule.id for rule in known if name.lower() in rule.id]
+    hint = f"did you mean {near[0]}?" if near else "see: portulan rules list WORD"
+    raise UsageError("no such rule", text=name, hint=hint)
 
 
 @rules.command("test")
-def test() -> None:
-    """Try every rule on its examples; exit code 1 where one fails."""
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+def test(files: tuple[Path, ...]) -> None:
+    """Try every rule on its examples; exit code 1 where one fails.
+
+    With FILES (or folders) yours are tried, also against ours: a rule that takes an example of
+    another's is told.
+    """
+    from portulan.ident.own import load
     from portulan.ident.rules import builtin, faults
 
-    book = builtin()
-    found = faults(book.rules)
+    mine = load(files)
+    found = faults((*mine, *builtin().rules))
     for fault in found:
-        click.echo(printable(fault, 300))
-    click.echo(f"{len(book.rules)} rules, {len(found)} faults", err=True)
+        click.echo(printable(fault, TEXT_SHOWN_MAX))
+    count = len(mine) if files else len(builtin().rules)
+    click.echo(f"{count} rules, {len(found)} faults", err=True)
     if found:
         raise SystemExit(1)
+
+
+@rules.command("read")
+@click.argument("file", type=click.File("rb"), default="-")
+@click.option("--udp", is_flag=True, help="The reply came in a datagram.")
+@own
+def read(file: IO[bytes], *, udp: bool, paths: tuple[Path, ...]) -> None:
+    """Print what a saved reply says: its protocol, the fields that rules look at, the verdict.
+
+    FILE holds the octets that the service sent; `-`, or nothing, reads them on stdin.
+    """
+    from portulan.ident.judge import judge, parse
+    from portulan.ident.reply import Reply
+
+    transport: Literal["tcp", "udp"] = "udp" if udp else "tcp"
+    reply = Reply(transport, file.read(REPLY_BYTES_MAX))
+    facts = parse(reply)
+    if facts is None:
+        _row("protocol", "unknown")
+        return
+    _row("protocol", facts.name)
+    for name, text in facts.fields.items():
+        _row(name, text)
+    verdict = judge(reply, book_of(paths))
+    for name in ("vendor", "product", "version", "os", "device", "cpe", "rule"):
+        if verdict and getattr(verdict, name):
+            _row(f"= {name}", getattr(verdict, name))
+
+
+def _row(*columns: str) -> None:
+    click.echo("\t".join(printable(column, TEXT_SHOWN_MAX) for column in columns))
+
+
+def _all(paths: tuple[Path, ...]) -> Book:
+    from portulan.ident.rules import builtin
+
+    return book_of(paths) or builtin()
