@@ -62,6 +62,7 @@ class Kind(IntEnum):
     PORT_SWEEP = 12
     ARP_CONFLICT = 13
     NAME_BURST = 14
+    OFFLOADED_CHECKSUM = 15
 
     @property
     def text(self) -> str:
@@ -93,7 +94,8 @@ SENTENCES: Final[dict[Kind, str]] = {
     Kind.KEEP_ALIVE: "a probe whether the other end is still there",
     Kind.RESET_AFTER_DATA: "a connection on which data had passed was reset",
     Kind.TTL_CHANGE: "the distance to a sender changed within a flow: another way, or another host",
-    Kind.CHECKSUM: "a checksum is wrong: damage, or a card that fills it in after the capture",
+    Kind.CHECKSUM: "a checksum is wrong: the packet was damaged, or made by hand",
+    Kind.OFFLOADED_CHECKSUM: "the sender's own capture: its card fills the checksum in later",
     Kind.PORT_SWEEP: f"one client asked {SCAN_PORTS} ports of a host: a port scan",
     Kind.ARP_CONFLICT: "an address is claimed by another Ethernet address than before",
     Kind.NAME_BURST: f"{BURST_NAMES} names that do not exist in {BURST_NS // 10**9} seconds",
@@ -152,13 +154,17 @@ class Expert:
         found.rows += self._conflicts(frames, at)
         found.rows += self._bursts(frames, at)
         wrong = _wrong_sums(frames)
-        found.add(Kind.CHECKSUM, wrong, np.full(len(wrong), -1))
-        rows = sorted(found.rows, key=lambda row: (row[1], row[0]))
-        place = np.array([row[1] for row in rows], np.int64)
+        later = _left_to_the_card(frames, at, wrong)
+        for kind, rows in (
+            (Kind.CHECKSUM, wrong[~later]), (Kind.OFFLOADED_CHECKSUM, wrong[later])
+        ):
+            found.add(kind, rows, np.full(len(rows), -1))
+        told = sorted(found.rows, key=lambda row: (row[1], row[0]))
+        place = np.array([row[1] for row in told], np.int64)
         return Notes(
-            np.array([row[0] for row in rows], np.uint8), numbers[place],
-            frames.time_ns[place].astype(np.int64), np.array([row[2] for row in rows], np.int64),
-            [row[3] for row in rows])
+            np.array([row[0] for row in told], np.uint8), numbers[place],
+            frames.time_ns[place].astype(np.int64), np.array([row[2] for row in told], np.int64),
+            [row[3] for row in told])
 
     def _sweeps(self, frames: Frames, at: Located) -> list[tuple[int, int, int, str]]:
         rows = at.of(IpProtocol.TCP)
@@ -258,12 +264,13 @@ class _Flows:
         self.found.add(kind, parcel.place[rows], parcel.flow[rows])
 
     def _resets(self, parcel: Parcel, tcp: NDArray[np.bool_]) -> None:
-        data = np.cumsum(tcp & (parcel.size > 0))
+        data = tcp & (parcel.size > 0)
+        total = np.cumsum(data)
         lengths = np.diff([*parcel.starts, len(parcel)])
-        before = np.repeat(data[parcel.starts] - (tcp & (parcel.size > 0))[parcel.starts], lengths)
-        passed = (data - before > 0) | self._rows["data"][parcel.flow]
+        opening: Index = np.repeat((total - data)[parcel.starts], lengths)
+        passed = (total > opening) | self._rows["data"][parcel.flow]
         self._note(parcel, Kind.RESET_AFTER_DATA, tcp & passed & (parcel.tcp_flags & RST != 0))
-        self._rows["data"][parcel.flow[tcp & (parcel.size > 0)]] = True
+        self._rows["data"][parcel.flow[data]] = True
 
     def _ttls(self, parcel: Parcel) -> None:
         at, buffer = parcel.at, parcel.frames.buffer
@@ -278,8 +285,8 @@ class _Flows:
         first = np.concatenate([[True], sorted_key[1:] != sorted_key[:-1]])
         earlier = np.concatenate([[0], sorted_ttl[:-1]]).astype(np.int16)
         known = self._rows["ttl"][sorted_key >> 1, sorted_key & 1]
-        before: NDArray[np.int16] = np.where(first, known, earlier)
-        changed = (before >= 0) & (before != sorted_ttl)
+        ttl_before = np.where(first, known, earlier).astype(np.int16)
+        changed = (ttl_before >= 0) & (ttl_before != sorted_ttl)
         where = np.sort(rows[order[changed]])
         self.found.add(Kind.TTL_CHANGE, parcel.place[where], parcel.flow[where])
         last = np.concatenate([first[1:], [True]])
@@ -337,6 +344,27 @@ def _wrong_sums(frames: Frames) -> Index:
     differs = np.concatenate([[0], np.cumsum(fixed.frames.buffer != frames.buffer)])
     start = frames.offset
     return np.flatnonzero(differs[start + frames.length] > differs[start])
+
+
+def _left_to_the_card(frames: Frames, at: Located, rows: Index) -> NDArray[np.bool_]:
+    """Tell which wrong checksums hold the sum of the pseudo-header, as senders prepare them."""
+    found = np.zeros(len(rows), np.bool_)
+    for number, place in ((int(IpProtocol.TCP), 16), (int(IpProtocol.UDP), 6)):
+        for family, source, size in ((4, 12, 4), (6, 8, 16)):
+            some = np.flatnonzero((at.protocol[rows] == number) & (at.family[rows] == family))
+            here = rows[some]
+            if not len(here):
+                continue
+            octets = octets_at(frames.buffer, at.network_offset[here] + source, 2 * size)
+            words = np.ascontiguousarray(octets).view(">u2").astype(np.int64)
+            total = words.sum(axis=1) + number
+            total += at.payload_end[here] - at.transport_offset[here]
+            total = (total & 0xFFFF) + (total >> 16)
+            total = (total & 0xFFFF) + (total >> 16)
+            start = np.minimum(at.transport_offset[here] + place, len(frames.buffer) - 2)
+            told = octets_at(frames.buffer, start, 2)
+            found[some] = np.ascontiguousarray(told).view(">u2")[:, 0] == total
+    return found
 
 
 def _pairs(frames: Frames, at: Located) -> list[tuple[int, int]]:

@@ -19,6 +19,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
+from itertools import starmap
+from operator import attrgetter
 from typing import Any, Final
 
 import numpy as np
@@ -39,8 +41,8 @@ ADDRESSES_KEPT: Final = 65_536
 """Addresses whose text is kept: few talk, each in many flows."""
 TOLD_AT_ONCE: Final = 8_192
 """Flows that are Python objects at the same time."""
-TICK_NS: Final = 1_000_000_000
-"""How often, in the capture's time, silent flows are looked for."""
+TICKS: Final = 8
+"""How often, while a flow grows too old, silent flows are looked for: memory is an eighth more."""
 
 _FIN, _SYN, _RST, _ACK = 1, 2, 4, 16
 _GOES_ON, _ANEW = 1, 2
@@ -109,12 +111,14 @@ class Flow:
 
     def told(self) -> dict[str, Any]:
         """Return what is known, by name."""
-        pairs = ((field.name, getattr(self, field.name)) for field in fields(self))
-        return {name: value for name, value in pairs if value is not None}
+        values = zip(NAMES, _values(self), strict=True)
+        return {name: value for name, value in values if value is not None}
 
 
-BASE: Final = tuple(field.name for field in fields(Flow))[:11]
+NAMES: Final = tuple(field.name for field in fields(Flow))
+BASE: Final = NAMES[:11]
 """What every table knows of a flow."""
+_values = attrgetter(*NAMES)
 
 
 class FlowTable:
@@ -282,24 +286,25 @@ class FlowTable:
         clock = np.maximum.accumulate(time_ns)
         if self._clock is not None:
             clock = np.maximum(clock, self._clock)
-        ticks = clock // TICK_NS
-        was = ticks[0] if self._clock is None else self._clock // TICK_NS
+        tick_ns = max(1, min(self._limits(np.array([IpProtocol.TCP, IpProtocol.UDP]))) // TICKS)
+        ticks = clock // tick_ns
+        was = ticks[0] if self._clock is None else self._clock // tick_ns
         edges = np.flatnonzero(np.diff(ticks, prepend=was)).tolist()
         for start, end in zip([0, *edges], [*edges, len(ticks)], strict=True):
             if end > start:
                 if start in edges:
-                    self._expire(int(ticks[start]) * TICK_NS)
+                    self._expire(int(ticks[start]) * tick_ns)
                 yield start, end
         self._clock = int(clock[-1])
 
     def _expire(self, now: int) -> None:
         """End the flows of which no packet came for so long before."""
-        rows = self._live()
-        protocol = (self._rows["words"][rows, 0] >> np.uint64(48)).astype(np.uint8)
-        silent = now - self._rows["last"][rows] > self._limits(protocol)
-        over = rows[silent]
+        table = self._rows
+        protocol = (table["words"][: self._used, 0] >> np.uint64(48)).astype(np.uint8)
+        silent = now - table["last"][: self._used] > self._limits(protocol)
+        over = np.flatnonzero(silent & (table["serial"][: self._used] >= 0))
         if len(over):
-            self._lookup.remove(self._rows["words"][over], self._rows["words"])
+            self._lookup.remove(table["words"][over], table["words"])
             self._finish(over)
 
     def _finish(self, rows: Index) -> None:
@@ -371,13 +376,12 @@ class FlowTable:
             yield from self._flows(chosen[start : start + TOLD_AT_ONCE])
 
     def _flows(self, rows: Index) -> Iterator[Flow]:
-        columns = self.columns(rows)
-        names = [field.name for field in fields(Flow) if field.name in columns]
-        values = {name: _plain(columns[name]) for name in names}
-        values["protocol"] = self.protocols(rows)
-        values["src"], values["dst"] = self.addresses(rows)
-        for row in zip(*values.values(), strict=True):
-            yield Flow(**dict(zip(values, row, strict=True)))
+        columns: dict[str, Any] = dict(self.columns(rows))
+        columns["src"], columns["dst"] = self.addresses(rows)
+        columns["protocol"] = self.protocols(rows)
+        unknown = [None] * len(rows)
+        values = [columns.get(name, unknown) for name in NAMES]
+        yield from starmap(Flow, zip(*map(_plain, values), strict=True))
 
     def addresses(self, rows: Index | None = None) -> tuple[list[str], list[str]]:
         """Return the flows' sources and destinations as text."""
@@ -447,8 +451,10 @@ def _text(high: int, low: int, four: bool) -> str:
     return str(IPv4Address(low) if four else IPv6Address(high << 64 | low))
 
 
-def _plain(values: NDArray[Any]) -> list[Any]:
+def _plain(values: NDArray[Any] | list[Any]) -> list[Any]:
     """Return values as Python has them, None for numbers that are not known."""
+    if isinstance(values, list):
+        return values
     found: list[Any] = values.tolist()
     if values.dtype.kind == "i":
         return [None if value < 0 else value for value in found]
