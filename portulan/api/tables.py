@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from portulan import __version__
+from portulan.api.expert import COLUMNS as EXPERT
+from portulan.api.expert import expert_columns
 from portulan.api.words import Words
 from portulan.drive.capture import Batch, Capture
 from portulan.errors import UsageError
@@ -108,7 +110,7 @@ def _capture_types() -> dict[str, dict[str, str]]:
     tables = {name: {column: _type(fields[0]) for column, fields in table.items()}
               for name, table in FIELDS.items()}
     tables["dns"][LATENCY] = "BIGINT"
-    return {"flows": dict(FLOW_TYPES), **tables}
+    return {"flows": dict(FLOW_TYPES), "expert": dict(EXPERT), **tables}
 
 
 def _type(field: str) -> str:
@@ -149,8 +151,8 @@ def _of_captures(
     kept = _kept(name, files, tell, needed)
     if kept is not None:
         return kept
-    found = (flow_columns(captures, needed) if name == "flows"
-             else packet_columns(captures, name, needed))
+    made = {"flows": flow_columns, "expert": expert_columns}.get(name)
+    found = made(captures, needed) if made else packet_columns(captures, name, needed)
     for capture in captures:
         if capture.damage:
             tell(capture.damage)

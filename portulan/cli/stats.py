@@ -39,6 +39,11 @@ QUERIES: Final = {
     "http": (
         "select method, host, target, status, count(*) as times from http group by all "
         "order by times desc, method, host, target, status"),
+    "expert": (
+        "select level, kind, count(*) as times, min(frame) as first, max(frame) as last, "
+        "any_value(sentence) as meaning from expert group by level, kind "
+        "order by case level when 'error' then 0 when 'warning' then 1 else 2 end, times desc, "
+        "kind"),
     "tls": (
         "select sni, alpn, ja4, count(*) as hellos from tls where handshake = 1 group by all "
         "order by hellos desc, sni, ja4"),
