@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from portulan.drive.tracing import TraceOptions
     from portulan.record import Hop
+    from portulan.render.layout import Line
 
 
 @click.command("trace", context_settings={"help_option_names": ["-h", "--help"]})
@@ -34,11 +35,13 @@ if TYPE_CHECKING:
               help="Ask this server for names; implies -R. [default: the machine's own]")
 @click.option("-4", "ip4", is_flag=True, help="IPv4 only.")
 @click.option("-6", "ip6", is_flag=True, help="IPv6 only.")
+@click.option("--tree", "as_tree", is_flag=True,
+              help="All paths as one tree at the end, shared routers once.")
 @click.option("--json", "as_json", is_flag=True, help="`hop` events as JSON Lines on stdout.")
 def trace(
     targets: tuple[str, ...], *, icmp: bool, tcp: bool, port: int | None, hops_max: int,
     queries: int, wait_s: float, interface: str, names: bool, server: str, ip4: bool, ip6: bool,
-    as_json: bool,
+    as_tree: bool, as_json: bool,
 ) -> None:
     """Show which routers lead to hosts, with loss and the fastest time at each hop.
 
@@ -51,6 +54,8 @@ def trace(
 
     if icmp and (tcp or port):
         raise UsageError("ICMP has no ports", where="-I", hint="leave out -T and -p, or -I")
+    if as_tree and as_json:
+        raise UsageError("a tree is for eyes", where="--tree", hint="leave it out, or --json")
     if ip4 and ip6:
         raise UsageError("-4 and -6 leave nothing", hint="give one of them")
     check_server(server)
@@ -63,7 +68,10 @@ def trace(
     )
     dns = (server,) if names or server else ()
     try:
-        (_objects if as_json else _shown)(hosts, options, dns)
+        if as_json:
+            _objects(hosts, options, dns)
+        else:
+            _shown(hosts, options, dns, as_tree=as_tree)
     except OSError as error:
         raise UsageError(f"no trace: {(error.strerror or str(error)).lower()}",
                          text=" ".join(hosts[:3]), hint="see: portulan info") from None
@@ -110,32 +118,50 @@ def _objects(hosts: list[str], options: TraceOptions, dns: tuple[str, ...]) -> N
         sys.stdout.buffer.flush()
 
 
-def _shown(hosts: list[str], options: TraceOptions, dns: tuple[str, ...]) -> None:
+def _shown(
+    hosts: list[str], options: TraceOptions, dns: tuple[str, ...], *, as_tree: bool
+) -> None:
     """Print each path when it is known; on a terminal, those under way below."""
     from rich.console import Console, Group
     from rich.live import Live
 
     from portulan.drive.tracing import trace as run
-    from portulan.render.paths import path_rows
+    from portulan.render.paths import path_rows, tree_rows
     from portulan.render.terminal import styled
 
     console = Console(highlight=False, emoji=False)
     unicode = (console.encoding or "").lower().startswith("utf")
     width = min(console.width, 100) if console.is_terminal else 80
-    if not console.is_terminal:
-        for hops in _with_names(run(hosts, options), dns):
-            for line in path_rows(hops, width=width):
-                console.print(styled(line, unicode=unicode), soft_wrap=True)
-        return
+    under_way: list[list[Hop]] = []
+    known: list[list[Hop]] = []
+
+    def texts(lines: Iterable[Line]) -> Group:
+        return Group(*(styled(line, unicode=unicode) for line in lines))
+
+    def rows(paths: list[list[Hop]]) -> Iterable[Line]:
+        return (line for hops in paths for line in path_rows(hops, width=width, going=True))
+
     # rich's own refreshing is a thread, which would read the lines while they change.
     with Live(console=console, auto_refresh=False, transient=True) as live:
 
         def watch(paths: list[list[Hop]]) -> None:
-            lines = [styled(line, unicode=unicode) for hops in paths
-                     for line in path_rows(hops, width=width, going=True)]
-            live.update(Group(*lines[: max(console.height - 2, 4)]), refresh=True)
+            under_way[:] = paths
+            if console.is_terminal:
+                shown = list(rows(paths))[: max(console.height - 2, 4)]
+                live.update(texts(shown), refresh=True)
 
-        for hops in _with_names(run(hosts, options, watch), dns):
-            live.update(Group())
-            path = [styled(line, unicode=unicode) for line in path_rows(hops, width=width)]
-            live.console.print(Group(*path), soft_wrap=True)
+        try:
+            for hops in _with_names(run(hosts, options, watch), dns):
+                known.append(hops)
+                if not as_tree:
+                    live.update(Group(), refresh=True)
+                    console.print(texts(path_rows(hops, width=width)), soft_wrap=True)
+        except KeyboardInterrupt:
+            live.update(Group(), refresh=True)
+            if not as_tree:
+                console.print(texts(rows(under_way)), soft_wrap=True)
+            raise
+        finally:
+            live.update(Group(), refresh=True)
+            if as_tree:
+                console.print(texts(tree_rows([*known, *under_way], width=width)), soft_wrap=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TypeAlias
 
 from portulan.record import Hop
 from portulan.render.escape import visible
@@ -31,6 +32,70 @@ def path_rows(hops: Sequence[Hop], *, width: int = 80, going: bool = False) -> I
     if hops[-1].state != "reached":
         yield [("      ...", "dim")] if going else [
             ("      not reached: ", "warning"), (_why(hops[-1])[: max(8, width - 19)], "")]
+
+
+def tree_rows(paths: Sequence[Sequence[Hop]], *, width: int = 80) -> Iterator[Line]:
+    """Yield many paths as one tree: a router that several share stands once, hosts below it.
+
+    Hops are the same where all hops before them are, too; a silent one is as good as a name.
+    """
+    yield [("this machine", "host")]
+    yield from _branches(_grown(paths), "", width)
+
+
+Tree: TypeAlias = "dict[str, tuple[Hop, Tree]]"
+
+
+def _grown(paths: Sequence[Sequence[Hop]]) -> Tree:
+    root: Tree = {}
+    for hops in paths:
+        level = root
+        for hop in _without_silent_end(hops):
+            level = level.setdefault(hop.addr, (hop, {}))[1]
+    return root
+
+
+def _without_silent_end(hops: Sequence[Hop]) -> Sequence[Hop]:
+    """Return a path up to the one silent hop that says that it goes no further."""
+    heard = max((at for at, hop in enumerate(hops, 1) if hop.addr), default=0)
+    return hops[: heard + 1]
+
+
+def _branches(level: Tree, indent: str, width: int) -> Iterator[Line]:
+    for number, branch in enumerate(level.values(), 1):
+        last = number == len(level)
+        chain, below = _straight(*branch)
+        deeper = f"{indent}{'   ' if last else '|  '}"
+        yield from _chain(chain, f"{indent}{'`- ' if last else '|- '}", deeper, width=width)
+        yield from _branches(below, deeper, width)
+
+
+def _straight(hop: Hop, below: Tree) -> tuple[list[Hop], Tree]:
+    """Return the routers up to where ways part or a target is, and what is below."""
+    chain = [hop]
+    while len(below) == 1:
+        ((following, further),) = below.values()
+        if "reached" in (hop.state, following.state):
+            break
+        chain.append(following)
+        below = further
+    return chain, below
+
+
+def _chain(chain: Sequence[Hop], indent: str, deeper: str, *, width: int) -> Iterator[Line]:
+    """Yield routers that have one way on in one line, or as few as they need."""
+    room = max(_WHO_LEAST, width - len(indent) - 10)
+    line = ""
+    for number, hop in enumerate(chain):
+        word = visible(" ".join(filter(None, (hop.addr or "*", hop.name, hop.mark))))[:room]
+        word = f"> {word}" if number else word
+        if line and len(line) + 1 + len(word) > room:
+            yield [(indent, "dim"), (line, "")]
+            indent, line = f"{deeper}  ", ""
+        line = f"{line} {word}" if line else word
+    end = chain[-1]
+    yield [(indent, "dim"), (line, "open" if end.state == "reached" else ""),
+           (f"  {rtt(end.rtt_us)}" if end.rtt_us else "", "dim")]
 
 
 def _row(hop: Hop, width: int) -> Line:

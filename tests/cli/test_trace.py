@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from portulan.cli import main
+from portulan.record import Hop
 
 
 def test_this_machine_is_shown_as_a_path_of_one_hop(capsys):
@@ -49,6 +50,25 @@ def _read(file):
         return b""
 
 
+def test_interrupted_trace_leaves_what_it_knows(capsys, monkeypatch):
+    def trace(hosts, options, watch):
+        watch([[Hop(target=hosts[0], ttl=1, addr="192.0.2.1", state="expired")]])
+        raise KeyboardInterrupt
+        yield
+
+    monkeypatch.setattr("portulan.drive.tracing.trace", trace)
+    with pytest.raises(SystemExit) as caught:
+        main(["trace", "127.0.0.1"])
+    assert caught.value.code == 130
+    assert "192.0.2.1" in capsys.readouterr().out
+
+
+def test_tree_shows_all_targets_below_this_machine(capsys):
+    main(["trace", "-q", "1", "--tree", "127.0.0.1", "127.0.0.2"])
+    assert [line.split()[:2] for line in capsys.readouterr().out.splitlines()] == [
+        ["this", "machine"], ["|-", "127.0.0.1"], ["`-", "127.0.0.2"]]
+
+
 def test_json_is_a_hop_event_a_line(capfdbinary):
     main(["trace", "-q", "1", "--json", "127.0.0.1", "127.0.0.1"])
     (line,) = capfdbinary.readouterr().out.splitlines()
@@ -63,6 +83,7 @@ def test_json_is_a_hop_event_a_line(capfdbinary):
     (["-q", "0", "127.0.0.1"], "-q"),
     (["--dns-server", "name", "127.0.0.1"], "--dns-server"),
     (["-I", "-T", "127.0.0.1"], "no ports"),
+    (["--tree", "--json", "127.0.0.1"], "--tree"),
     (["-I", "-p", "80", "127.0.0.1"], "no ports"),
 ])
 def test_wrong_words_are_refused_in_one_line(capsys, words, said):
