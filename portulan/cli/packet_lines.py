@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from portulan.errors import UsageError, printable
+from portulan.errors import UsageError
 
 if TYPE_CHECKING:
     from portulan.drive.capture import Batch, Capture, CapturedPacket
@@ -95,9 +95,9 @@ class _Lines:
         self._from_ns: int | None = None
 
     def __call__(self, packet: CapturedPacket) -> str:
-        where = f"{printable(packet.interface):<8} " if self._named else ""
+        where = f"{packet.interface:<8} " if self._named else ""
         words = [str(packet), _carried(packet), packet.dissection.brief]
-        said = " | ".join(filter(None, words))
+        said = " | ".join(filter(None, words)) + (f" # {packet.comment}" * bool(packet.comment))
         return f"{packet.number:>5} {self._when(packet.time_ns)} {where}{said}"
 
     def _when(self, time_ns: int) -> str:
@@ -130,8 +130,10 @@ def _tree(packet: CapturedPacket) -> str:
     from portulan.wire.shown import dissection_parts, tree
 
     cut = f", {len(packet)} captured" if len(packet) != packet.length else ""
-    where = f" on {printable(packet.interface)}" if packet.interface else ""
+    where = f" on {packet.interface}" if packet.interface else ""
     head = f"frame {packet.number}{where}, {packet.length} bytes{cut}, {_time_text(packet.time_ns)}"
+    if packet.comment:
+        head += f"\n  # {packet.comment}"
     return tree(head, dissection_parts(packet.dissection))
 
 
@@ -170,6 +172,10 @@ def _object(packet: CapturedPacket, names: list[str], *, as_hex: bool) -> dict[s
         "frame.length": packet.length, "frame.captured": len(packet),
         "frame.protocols": found.protocols,
     }
+    if packet.interface:
+        values["frame.interface"] = packet.interface
+    if packet.comment:
+        values["frame.comment"] = packet.comment
     also = _layer_values(found, values)
     if found.defect:
         values["frame.defect"] = found.defect
@@ -203,18 +209,17 @@ def _picked(batch: Batch, names: list[str]) -> Iterator[dict[str, Any]]:
 
 def rows(capture: Capture, names: list[str]) -> Iterator[str | None]:
     """Yield one line a packet, tabs between fields, nothing for a missing one."""
-    from portulan.wire.columns import numbered
     from portulan.wire.table import Table
 
     table = Table(names)
     for batch in capture.batches():
-        found = numbered(batch.frames, names, batch.numbers)
+        found = batch.columns(names)
         yield from table.lines([found[name] for name in names])
         yield None
 
 
 def _plain_columns(batch: Batch, names: list[str]) -> list[list[Any]]:
-    from portulan.wire.columns import numbered, texts
+    from portulan.wire.columns import texts
 
-    found = numbered(batch.frames, names, batch.numbers)
+    found = batch.columns(names)
     return [texts(name, found[name]) for name in names]

@@ -121,9 +121,8 @@ def _convert(
             click.echo(f"left out: {lost}{why}", err=True)
     elif parquet:
         from portulan.store.packets import write_packets
-        from portulan.wire.columns import numbered
 
         chosen = names or list(PARQUET_FIELDS)
-        batches = (numbered(each.frames, chosen, each.numbers) for each in capture.batches())
+        batches = (each.columns(chosen) for each in capture.batches())
         written = write_packets(batches, chosen, parquet)
         click.echo(f"{written} rows written to {printable(parquet)}", err=True)

@@ -33,7 +33,7 @@ from portulan.link.pcapng_copy import Blocks
 from portulan.link.pcapng_packets import PcapngFrames
 from portulan.link.pcapng_reader import PcapngReader
 from portulan.target.ports import parse_ports
-from portulan.wire.columns import check_names, dtype_of, numbered
+from portulan.wire.columns import FROM_CAPTURE, check_names, dtype_of
 from portulan.wire.frames import Frames, LinkType
 from portulan.wire.ipv4 import IpProtocol
 from portulan.wire.locate import locate
@@ -147,7 +147,7 @@ class Capture:
         Raises `UsageError` for a name that is no field.
         """
         check_names(names)
-        parts = [numbered(batch.frames, names, batch.numbers) for batch in self.batches()]
+        parts = [batch.columns(names) for batch in self.batches()]
         if not parts:
             return Table(
                 (name, np.ma.masked_array(np.empty(0, dtype_of(name)))) for name in names)
@@ -190,6 +190,10 @@ class Capture:
         """
         from portulan.wire.filter import compile_filter
 
+        for name in FROM_CAPTURE:
+            if name in text:
+                raise UsageError("is no field that filters know", text=name, where="filter",
+                                 hint="show it with --fields")
         link_type = LinkType.ETHERNET if self.link_type is None else self.link_type
         filters = {link_type: compile_filter(text, link_type, services=service_port, saved=True)}
 

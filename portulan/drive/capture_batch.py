@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from portulan.errors import printable
 from portulan.link.pcapng_copy import Blocks
-from portulan.wire.columns import check_names
+from portulan.wire.columns import Masked, check_names, numbered
 from portulan.wire.dissect import Dissection, Layer, dissect
 from portulan.wire.frames import Frames
+from portulan.wire.inside import TEXT_MAX_CHARS
 from portulan.wire.text import line
 
 Index = NDArray[np.int64]
@@ -47,6 +49,15 @@ class Batch:
             self.frames.take(rows), self.numbers[rows], self.interface[rows], self.names,
             self.comments, self.blocks.take(rows) if self.blocks is not None else None)
 
+    def columns(self, names: Sequence[str]) -> dict[str, Masked]:
+        """Return columns by field, those that only captures know among them."""
+        found = numbered(self.frames, names, self.numbers)
+        if "frame.interface" in found:
+            found["frame.interface"] = _texts(map(self._name, self.interface.tolist()))
+        if "frame.comment" in found:
+            found["frame.comment"] = _texts(map(self._comment, self.numbers.tolist()))
+        return found
+
     def packets(self) -> Iterator[CapturedPacket]:
         """Yield the packets one by one."""
         frames = self.frames
@@ -55,10 +66,20 @@ class Batch:
             frames, self.numbers.tolist(), times, lengths, self.interface.tolist(), strict=True
         ):
             yield CapturedPacket(octets, number=number, time_ns=time_ns, length=length,
-                                 link_type=frames.link_type, interface=self._name(place))
+                                 link_type=frames.link_type, interface=self._name(place),
+                                 comment=self._comment(number))
 
     def _name(self, place: int) -> str:
-        return self.names[place] if place < len(self.names) else ""
+        return printable(self.names[place], TEXT_MAX_CHARS) if place < len(self.names) else ""
+
+    def _comment(self, number: int) -> str:
+        found = self.comments.get(number) if self.comments else None
+        return printable(found, TEXT_MAX_CHARS) if found else ""
+
+
+def _texts(values: Iterable[str]) -> Masked:
+    column = np.array(list(values), object)
+    return np.ma.masked_array(column, column == "")
 
 
 class CapturedPacket:
@@ -66,12 +87,11 @@ class CapturedPacket:
 
     def __init__(
         self, octets: bytes, *, number: int, time_ns: int, length: int, link_type: int,
-        interface: str = "",
+        interface: str = "", comment: str = "",
     ) -> None:
         self.octets, self.number, self.time_ns = octets, number, time_ns
         self.length, self.link_type = length, link_type
-        self.interface = interface
-        """The name of the interface it passed, if that is known."""
+        self.interface, self.comment = interface, comment
 
     @cached_property
     def dissection(self) -> Dissection:
@@ -86,7 +106,8 @@ class CapturedPacket:
     def get(self, name: str) -> Any:
         """Return the first value of a field; None if the packet has none."""
         own = {"frame.number": self.number, "frame.time_ns": self.time_ns,
-               "frame.length": self.length, "frame.captured": len(self.octets)}
+               "frame.length": self.length, "frame.captured": len(self.octets),
+               "frame.interface": self.interface or None, "frame.comment": self.comment or None}
         return own[name] if name in own else self.dissection.get(name)
 
     def __getattr__(self, name: str) -> LayerFields:
@@ -127,7 +148,8 @@ class CapturedPacket:
     @property
     def _head(self) -> str:
         cut = f", {len(self)} captured" if len(self) != self.length else ""
-        return f"packet {self.number}, {self.length} bytes{cut}: {self}"
+        said = f" # {self.comment}" if self.comment else ""
+        return f"packet {self.number}, {self.length} bytes{cut}: {self}{said}"
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         from portulan.wire.shown import dissection_parts, tree

@@ -57,7 +57,11 @@ _FRAME = {
     "frame.captured": Told("octets that were kept", int, "bytes"),
     "frame.protocols": Told("names of its headers, outermost first"),
     "frame.defect": Told("what its headers promise and its octets do not hold"),
+    "frame.interface": Told("name of the interface it passed, from its capture"),
+    "frame.comment": Told("what a person wrote about it, from its capture"),
 }
+FROM_CAPTURE = ("frame.interface", "frame.comment")
+"""Fields that captures know and frames alone do not: missing here, filled in by `drive`."""
 JOINED_MAX = 32_768
 """IPv6 addresses kept as objects between batches: some 8 MiB."""
 _TAGS = (EtherType.VLAN, EtherType.SERVICE_VLAN, 0x9100)
@@ -249,6 +253,8 @@ class _Batch:
         }
         if name in simple:
             return np.ma.masked_array(simple[name], np.zeros(len(frames), np.bool_))
+        if name in FROM_CAPTURE:
+            return _objects([""] * len(frames), [True] * len(frames))
         attr = name.partition(".")[2]
         values = [getattr(self._dissect(row), attr) for row in range(len(frames))]
         return _objects(values, [not value for value in values])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import json
 import sys
 
 import pytest
@@ -68,3 +69,29 @@ def test_capture_is_not_written_to_a_terminal(monkeypatch):
     monkeypatch.setattr(sys, "stdout", Terminal())
     with pytest.raises(UsageError, match="terminal"):
         binary_out()
+
+
+def test_comments_are_shown_escaped_in_every_way():
+    file = io.BytesIO()
+    packet = (wire.IPv4() / wire.UDP()).pack()
+    PcapngWriter(file, link_type=101, interface="tun0").write(
+        wire.Frames.of([packet] * 2, [1, 2], 101), comments={1: "odd\x1b[2J\u202e"})
+    said = "odd\\x1b[2J\\u202e"
+    file.seek(0)
+    capture = Capture(io.BytesIO(file.getvalue()))
+    line = list(texts(capture, as_hex=False, verbose=False))[1]
+    assert line.endswith(f" # {said}")
+    trees = list(texts(Capture(io.BytesIO(file.getvalue())), as_hex=False, verbose=True))
+    assert trees[1].splitlines()[:2][1] == f"  # {said}" and " on tun0, " in trees[0]
+    objects = [json.loads(each) for each in shown(
+        Capture(io.BytesIO(file.getvalue())), [], as_json=True, as_hex=False, verbose=False)
+        if each]
+    assert objects[1]["frame.comment"] == said and "frame.comment" not in objects[0]
+    fields = list(shown(Capture(io.BytesIO(file.getvalue())), ["frame.interface", "frame.comment"],
+                        as_json=False, as_hex=False, verbose=False))
+    assert fields[:2] == ["tun0\t", f"tun0\t{said}"]
+
+
+def test_field_of_captures_in_a_filter_is_refused(capture):
+    with pytest.raises(UsageError, match="no field that filters know"):
+        capture.filter('frame.comment contains "x"')

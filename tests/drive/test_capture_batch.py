@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -45,3 +47,14 @@ def test_packet_in_a_notebook_is_a_tree(batch):
     packet = next(batch.packets())
     assert "<th>udp.dport</th><td>53</td>" in packet._repr_html_()
     assert "udp.dport" in packet._ipython_key_completions_()
+
+
+def test_interface_and_comment_are_columns_and_fields(batch):
+    named = replace(batch, names=("eth0\x1b[2J", ""), interface=np.array([0, 1, 0]))
+    found = named.columns(["udp.sport", "frame.interface", "frame.comment"])
+    assert found["udp.sport"].tolist() == [1, 2, 3]
+    assert found["frame.interface"].tolist() == ["eth0\\x1b[2J", None, "eth0\\x1b[2J"]
+    assert found["frame.comment"].tolist() == [None, "five", None]
+    packets = list(named.packets())
+    assert packets[1]["frame.comment"] == packets[1].comment == "five"
+    assert packets[0]["frame.interface"] == "eth0\\x1b[2J" and "frame.comment" not in packets[0]
