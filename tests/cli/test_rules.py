@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -74,3 +76,14 @@ def test_saved_reply_is_read_to_fields_and_verdict(toy):
 
 def test_reply_that_nobody_knows_is_unknown():
     assert run("read", input=b"\0\1\2").stdout == "protocol\tunknown\n"
+
+
+def test_how_to_page_shows_what_happens(tmp_path):
+    page = (Path(__file__).parents[2] / "docs/howto/rules.md").read_text()
+    shown = re.search(r"printf '([^']+)' \| portulan rules read\n(.*?)```", page, re.S)
+    reply = shown[1].encode().decode("unicode_escape").encode()
+    assert run("read", input=reply).stdout == shown[2]
+    rule = tmp_path / "toyd.toml"
+    rule.write_text(re.search(r"```toml\n(.*?)```", page, re.S)[1])
+    assert run("test", rule).stderr == "1 rules, 0 faults\n"
+    assert "= product\tToy Server\n" in run("read", "--rules", rule, input=reply).stdout
