@@ -349,7 +349,8 @@ class Dialogue:
         else:
             self._narrow(facts, reply, lane, now)
         # What was cut off in the middle of a line would be the beginning of the next question.
-        clean = not lane.asked or lane.sent.endswith(b"\n")
+        own = facts is not None and lane.asked.startswith(facts.name)
+        clean = own or not lane.asked or lane.sent.endswith(b"\n")
         here = not over and lane.number in self._lanes and lane.open and (
             clean or not self._agenda.has_same())
         if here and (self._go_on(lane, now, known=bool(facts)) or self._rise(lane, reply, now)):

@@ -250,6 +250,15 @@ def test_greeter_whose_connection_ended_is_met_again_for_its_version():
     assert outcome.verdict.name == "munin" and b"version\n" in server.seen
 
 
+def test_broker_that_has_answered_is_asked_more_on_the_same_connection():
+    def broker(data):
+        return {b"\x10": b"\x20\x02\0\0", b"\x82": b"\x90\x03\0\1\0"}.get(data[:1], HANG_UP)
+
+    server = Server(answer=broker)
+    outcome = World(server, 40_000).run()
+    assert outcome.verdict.name == "mqtt" and server.seen[-1][:1] == b"\x82"
+
+
 def test_question_cut_off_in_a_line_does_not_begin_the_next():
     def munin(data):
         return b"munins node on x version: 2.0\n" if data == b"version\n" else b""
