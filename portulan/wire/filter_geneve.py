@@ -63,7 +63,7 @@ class Tunnel:
         if not made:
             raise refused[0]
         return some(*(
-            every(tests, test("eq", Load(2, 2, at), kind), _moved(node, _behind(at)))
+            every(tests, test("eq", Load(2, 2, at), kind), moved(node, _behind(at)))
             for tests, at in self._outer for kind, node in made))
 
 
@@ -91,16 +91,17 @@ def _behind(at: Expr) -> Expr:
     return binary("add", binary("add", options, Num(8)), at)
 
 
-def _moved(node: Node, base: Expr) -> Node:
+def moved(node: Node, base: Expr) -> Node:
+    """Return a test whose reads count from `base`, not from the frame's first octet."""
     if isinstance(node, bool):
         return node
     if isinstance(node, Not):
-        return Not(_moved(node.part, base))
+        return Not(moved(node.part, base))
     if isinstance(node, All | Any):
-        return type(node)(tuple(_moved(part, base) for part in node.parts))
+        return type(node)(tuple(moved(part, base) for part in node.parts))
     if isinstance(node, Comparison):
         return Comparison(node.name, _shifted(node.left, base), _shifted(node.right, base))
-    raise UsageError("cannot stand behind geneve")
+    raise UsageError("cannot be asked of what a frame carries here")
 
 
 def _shifted(expr: Expr, base: Expr) -> Expr:

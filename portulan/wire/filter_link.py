@@ -25,7 +25,8 @@ LENGTH_MAX: Final = 1500
 NAMES: Final = {
     "NULL": LinkType.NULL, "EN10MB": LinkType.ETHERNET, "RAW": LinkType.RAW,
     "LOOP": LinkType.LOOP, "LINUX_SLL": LinkType.LINUX_SLL, "IPV4": LinkType.IPV4,
-    "IPV6": LinkType.IPV6, "LINUX_SLL2": LinkType.LINUX_SLL2,
+    "IPV6": LinkType.IPV6, "LINUX_SLL2": LinkType.LINUX_SLL2, "IEEE802_11": LinkType.IEEE802_11,
+    "IEEE802_11_RADIO": LinkType.IEEE802_11_RADIOTAP,
 }
 """Link types by libpcap's names."""
 
@@ -33,14 +34,17 @@ _SAID: Final = {
     LinkType.NULL: "BSD loopback", LinkType.LOOP: "OpenBSD loopback", LinkType.RAW: "raw IP",
     LinkType.LINUX_SLL: "Linux cooked v1", LinkType.LINUX_SLL2: "Linux cooked v2",
     LinkType.IPV4: "raw IPv4", LinkType.IPV6: "raw IPv6", PPP: "PPP",
+    LinkType.IEEE802_11: "802.11", LinkType.IEEE802_11_RADIOTAP: "802.11",
 }
 _TYPE_AND_PAYLOAD: Final = {
     LinkType.ETHERNET: (12, 14), LinkType.NULL: (0, 4), LinkType.LOOP: (0, 4),
     LinkType.RAW: (0, 0), LinkType.IPV4: (0, 0), LinkType.IPV6: (0, 0),
     LinkType.LINUX_SLL: (14, 16), LinkType.LINUX_SLL2: (0, 20),
+    # Where LLC lies in the radio's frame `filter_air` finds out; here the places behind that.
+    LinkType.IEEE802_11: (6, 8), LinkType.IEEE802_11_RADIOTAP: (6, 8),
 }
 _IN_PPP: Final = {IP: 0x21, IP6: 0x57, 0x6003: 0x27, ATALK: 0x29, 0x0600: 0x25, ISO: 0x23,
-                  STP: 0x31, IPX: 0x2B}
+                  STP: 0x31, IPX_SAP: 0x2B}
 _FAMILIES: Final = {IP: (2,), IP6: (10,)}
 """AF_INET and AF_INET6 of Linux, which a loopback header of this machine holds."""
 _SAVED_FAMILIES: Final = {IP: (2,), IP6: (24, 28, 30)}
@@ -89,6 +93,11 @@ class Link:
         return _SAID.get(self.kind, "Ethernet")
 
     @property
+    def llc_at(self) -> int:
+        """Where LLC begins in a frame that has it."""
+        return 0 if self.kind == LinkType.IEEE802_11 else self.payload
+
+    @property
     def is_ethernet(self) -> bool:
         """Say whether the frame begins with link addresses."""
         return self.kind == LinkType.ETHERNET
@@ -111,14 +120,23 @@ class Link:
             return equals(self.type_at, 2, _IN_PPP.get(ethertype, ethertype))
         if self.kind == LinkType.LINUX_SLL2:
             return equals(self.type_at, 2, ethertype)
+        if self.kind == LinkType.IEEE802_11:
+            return self._under_llc(ethertype)
         return self._typed(ethertype)
+
+    def _under_llc(self, kind: int) -> Node:
+        if kind in (ISO, NETBEUI):
+            return equals(0, 2, kind << 8 | kind)
+        if kind == ATALK:
+            return every(equals(4, 4, 0x0007809B), equals(0, 4, 0xAAAA0308))
+        return equals(0, 1, kind) if kind <= LENGTH_MAX else equals(self.type_at, 2, kind)
 
     def _typed(self, ethertype: int) -> Node:
         kind, at = Load(self.type_at, 2), self.payload
         llc = Not(test("gt", kind, LENGTH_MAX)) if self.is_ethernet else test("eq", kind, 4)
         if ethertype in (ISO, NETBEUI):
             return every(llc, equals(at, 2, ethertype << 8 | ethertype))
-        if ethertype in (IPX_SAP, IPX):
+        if ethertype == IPX_SAP:
             snap = every(equals(at + 4, 4, IPX), equals(at, 4, 0xAAAA0300))
             inside = some(snap, equals(at, 1, IPX_SAP), equals(at, 2, 0xFFFF))
             return some(test("eq", kind, IPX), every(llc, inside))
@@ -187,10 +205,12 @@ class Link:
 
         Novell's raw IPX has no LLC.
         """
-        if not self.is_ethernet:
-            raise UsageError(f"no LLC on {self.said}")
         if kind and kind not in LLC_KINDS:
             raise UsageError(f"no kind of LLC frame: {kind}", hint=", ".join(LLC_KINDS))
+        if self.kind == LinkType.IEEE802_11:
+            return masked(2, 1, *LLC_KINDS[kind]) if kind else True
+        if not self.is_ethernet:
+            raise UsageError(f"no LLC on {self.said}")
         short = Not(test("gt", Load(self.type_at, 2), LENGTH_MAX))
         found = every(short, Not(equals(self.payload, 2, 0xFFFF)))
         return every(found, masked(self.payload + 2, 1, *LLC_KINDS[kind])) if kind else found

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from portulan.errors import UsageError
+from portulan.wire.filter_air import Air, direction_number, subtype_number, type_number
 from portulan.wire.filter_chain import chain
 from portulan.wire.filter_fields import (
     compared,
@@ -41,10 +42,12 @@ from portulan.wire.filter_primitives import (
     first_fragment,
     indexed,
     link_address,
+    mac_number,
     primitive,
     protocol,
 )
 from portulan.wire.filter_syntax import (
+    AIR_PLACES,
     CONSTANTS,
     LINK_NAMES,
     Access,
@@ -54,16 +57,20 @@ from portulan.wire.filter_syntax import (
     Negation,
     Operand,
     Operation,
+    Primitive,
+    Radio,
     Relation,
     Tree,
 )
 from portulan.wire.filter_tokens import Kind, Token, problem
+from portulan.wire.frames import LinkType
 from portulan.wire.header import headers
 from portulan.wire.layout import Field
 
 _OPERATIONS = {"+": "add", "-": "sub", "*": "mul", "/": "div", "%": "mod", "&": "and", "|": "or",
                "^": "xor", "<<": "lsh", ">>": "rsh"}
 _Made = TypeVar("_Made")
+AIR_LINKS = (LinkType.IEEE802_11, LinkType.IEEE802_11_RADIOTAP)
 _NAMED = frozenset({Kind.IP4, Kind.IP6, Kind.MAC, Kind.TEXT})
 
 
@@ -76,6 +83,7 @@ class Meaning:
         self.link, self.link_type, self.services = (
             Link.of(link_type, saved=saved), link_type, services)
         self.tunnel: Tunnel | None = None
+        self.air = Air(link_type) if link_type in AIR_LINKS else None
 
     def of(self, tree: Tree) -> Node:
         """Return the tests of a tree."""
@@ -84,20 +92,43 @@ class Meaning:
         if isinstance(tree, Junction):
             parts = tuple(self.of(part) for part in tree.parts)
             return All(parts) if tree.word == "and" else Any(parts)
+        return self._at(tree.token, lambda: self._one(tree))
+
+    def _one(self, tree: Primitive | Bare | Relation | Radio) -> Node:
         if isinstance(tree, Relation):
-            return self._at(tree.token, lambda: self._relation(tree))
+            return self._relation(tree)
         if isinstance(tree, Bare):
-            return self._at(tree.token, lambda: self._bare(tree))
+            return self._bare(tree)
+        return self._radio(tree) if isinstance(tree, Radio) else self._primitive(tree)
+
+    def _primitive(self, tree: Primitive) -> Node:
         if tree.qualifiers.kind == "protochain":
-            if self.tunnel:
-                raise problem("protochain cannot stand behind geneve", tree.token)
+            if self.tunnel or self.air:
+                raise problem("protochain cannot be asked of what a frame carries", tree.token)
             return chain(self.link, self.link_type, tree)
-        return self._at(tree.token, lambda: self._placed_on(
-            lambda link: primitive(link, tree, self.services)))
+        if self.air and tree.token.kind is Kind.MAC and tree.qualifiers.protocol in LINK_NAMES:
+            return self.air.host(tree.qualifiers.direction, mac_number(tree.token))
+        if tree.qualifiers.direction in AIR_PLACES:
+            raise problem(f"{self.link.said} has no such address", tree.token)
+        return self._placed_on(lambda link: primitive(link, tree, self.services))
+
+    def _radio(self, tree: Radio) -> Node:
+        if self.air is None:
+            raise UsageError(f"{self.link.said} has no types and directions of frames",
+                             hint="802.11 has")
+        if tree.direction:
+            return self.air.direction(_number_of(tree.direction, direction_number))
+        kind = None if tree.type is None else _number_of(tree.type, type_number)
+        if tree.subtype is None:
+            return self.air.type(kind, None)
+        if tree.subtype.kind is Kind.NUMBER:
+            return self.air.type(kind, tree.subtype.number)
+        return self.air.type(*subtype_number(tree.subtype.text, kind))
 
     def _placed_on(self, make: Callable[[Link], Node]) -> Node:
-        """Return a test on the frame, or on the one in the tunnel once `geneve` was read."""
-        return self.tunnel.inside(make) if self.tunnel else make(self.link)
+        """Return a test on the frame, on what it carries by radio, or on the one in the tunnel."""
+        within = self.tunnel or self.air
+        return within.inside(make) if within else make(self.link)
 
     def _at(self, token: Token, make: Callable[[], _Made]) -> _Made:
         """Return what is made; an error without a place gets this one."""
@@ -114,8 +145,12 @@ class Meaning:
         if word == "geneve":
             if self.tunnel:
                 raise UsageError("one geneve only")
+            if self.air:
+                raise UsageError("not on 802.11")
             self.tunnel = Tunnel(self.link, number)
             return self.tunnel.there
+        if self.air and word in ("broadcast", "multicast") and tree.protocol in ("", *LINK_NAMES):
+            return self.air.cast(word)
         if word in ("less", "greater"):
             found = test("gt" if word == "less" else "ge", Length(), number or 0)
             return Not(found) if word == "less" else found
@@ -139,7 +174,7 @@ class Meaning:
             return link.llc(tree.protocol)
         if word == "ifindex":
             return link.interface(number)
-        if word in ("type", "subtype", "dir", "radio"):
+        if word == "radio":
             raise UsageError("this primitive is not supported")
         if word in LINK_NAMES:
             raise UsageError("names the link, not a test", hint=f"write {word} host MAC")
@@ -172,10 +207,14 @@ class Meaning:
                 _refuse_named(operand)
             if tree.token.text == "contains":
                 raise problem("contains needs a field before it", tree.token)
+            if self.air and _of_link(tree):
+                return self.air.framed(self._octet_relation(tree, self.link))
+            if not any(_read_tokens(tree)):  # numbers and lengths are the same anywhere
+                return self._octet_relation(tree, self.link)
             return self._placed_on(lambda link: self._octet_relation(tree, link))
         found = {name: placed(name) for name in names.values()}
         known = {name: field for name, field in found.items() if field is not None}
-        if len(known) < len(found) or tree.token.text == "contains":
+        if self.air or len(known) < len(found) or tree.token.text == "contains":
             if len(found) > 1 or not isinstance(tree.left, Operand):
                 raise problem("only one field, compared with a literal, can stand here", tree.token)
             return native(next(iter(found)), tree, self.link_type)
@@ -267,6 +306,27 @@ class Meaning:
         if isinstance(index, Num):
             return behind_ip(link, index.value, size)
         return behind_ip(link, 0, size, index)
+
+
+def _of_link(tree: Relation | Arithmetic) -> bool:
+    """Return whether octets are read of the link's header, and of no other."""
+    asked = {token.text in LINK_NAMES for token in _read_tokens(tree)}
+    if len(asked) > 1:
+        raise UsageError("compares octets of the link with others: not on 802.11")
+    return True in asked
+
+
+def _read_tokens(tree: Relation | Arithmetic) -> Iterator[Token]:
+    if isinstance(tree, (Relation, Operation)):
+        yield from _read_tokens(tree.left)
+        yield from _read_tokens(tree.right)
+    elif isinstance(tree, Access):
+        yield tree.token
+        yield from _read_tokens(tree.index)
+
+
+def _number_of(token: Token, named: Callable[[str], int]) -> int:
+    return token.number if token.kind is Kind.NUMBER else named(token.text)
 
 
 def _field_tokens(tree: Relation | Arithmetic) -> Iterator[Token]:

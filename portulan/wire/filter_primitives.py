@@ -25,7 +25,7 @@ from portulan.wire.filter_link import (
     ATALK,
     IP,
     IP6,
-    IPX,
+    IPX_SAP,
     ISO,
     NETBEUI,
     PPPOED,
@@ -42,7 +42,7 @@ Services: TypeAlias = Callable[[str, str], int | None]
 """A service's name and `tcp` or `udp` -> its port, if it has one."""
 
 LINK_PROTOCOLS: Final = {
-    "ip": IP, "ip6": IP6, "arp": ARP, "rarp": RARP, "atalk": ATALK, "aarp": AARP, "ipx": IPX,
+    "ip": IP, "ip6": IP6, "arp": ARP, "rarp": RARP, "atalk": ATALK, "aarp": AARP, "ipx": IPX_SAP,
     "decnet": 0x6003, "lat": 0x6004, "sca": 0x6007, "moprc": 0x6002, "mopdl": 0x6001, "iso": ISO,
     "stp": STP, "netbeui": NETBEUI, "pppoed": PPPOED,
 }
@@ -80,7 +80,7 @@ def protocol(link: Link, name: str) -> Node:
     if name in _OSI:
         return _osi(link, _OSI[name])
     if name in _ISIS:
-        at = link.payload + 7
+        at = link.llc_at + 7
         return some(*(every(_osi(link, 0x83), equals(at, 1, kind)) for kind in _ISIS[name]))
     if name not in IP_PROTOCOLS:
         raise UsageError(f"{name} alone is no test")
@@ -90,7 +90,7 @@ def protocol(link: Link, name: str) -> Node:
 
 
 def _osi(link: Link, number: int) -> Node:
-    return every(link.carries(ISO), equals(link.payload + 3, 1, number))
+    return every(link.carries(ISO), equals(link.llc_at + 3, 1, number))
 
 
 def in_ip(link: Link, number: int) -> Node:
@@ -158,6 +158,12 @@ def _address(link: Link, tree: Primitive) -> Node:
 def _link_host(link: Link, qualifiers: Qualifiers, token: Token) -> Node:
     if not link.is_ethernet:
         raise problem(f"{link.said} has no link addresses to compare", token)
+    number = mac_number(token)
+    return _sides(qualifiers.direction, lambda at: link_address(link.header + at, number), 6, 0)
+
+
+def mac_number(token: Token) -> int:
+    """Return the number of a link address in any of the ways to write it."""
     text = token.text.replace("-", ":")
     if "." in text:
         groups = text.split(".")
@@ -166,8 +172,7 @@ def _link_host(link: Link, qualifiers: Qualifiers, token: Token) -> Node:
     elif ":" not in text:
         text = ":".join(text[at : at + 2] for at in range(0, 12, 2))
     text = ":".join(part.zfill(2) for part in text.split(":"))
-    number = int(Mac.of(text))
-    return _sides(qualifiers.direction, lambda at: link_address(link.header + at, number), 6, 0)
+    return int(Mac.of(text))
 
 
 def link_address(at: int, number: int) -> Node:
@@ -340,7 +345,7 @@ def _numbered(link: Link, qualifiers: Qualifiers, token: Token) -> Node:
         if token.kind is not Kind.NUMBER:
             raise problem(f"{name} proto needs a number", token)
         inside = link.carries(ISO) if name == "iso" else _osi(link, _OSI["isis"])
-        return every(inside, equals(link.payload + (3 if name == "iso" else 7), 1, number))
+        return every(inside, equals(link.llc_at + (3 if name == "iso" else 7), 1, number))
     if name not in ("", "ip", "ip6"):
         raise problem(f"{name} does not number what it carries", token, "write ip, ip6 or ether")
     number = ip_number(token)

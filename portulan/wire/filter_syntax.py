@@ -28,6 +28,8 @@ _OTHER_WORDS = """src dst and or not less greater len length byte mask broadcast
 LINK_NAMES: Final = frozenset(_LINK_WORDS.split())
 PROTOCOLS: Final = LINK_NAMES | frozenset(_PROTOCOL_WORDS.split())
 _ALIASES: Final = {"es-is": "esis", "is-is": "isis"}
+AIR_PLACES: Final = ("ra", "ta", "addr1", "addr2", "addr3", "addr4")
+"""Qualifiers of a station's address, besides src and dst."""
 KINDS: Final = frozenset(_KIND_WORDS.split())
 _WORDS: Final = KINDS | PROTOCOLS | frozenset(_OTHER_WORDS.split())
 CONSTANTS: Final = {
@@ -138,7 +140,17 @@ class Junction:
     parts: tuple[Tree, ...]
 
 
-Tree: TypeAlias = Primitive | Bare | Relation | Negation | Junction
+@dataclass(frozen=True, slots=True)
+class Radio:
+    """What is said of an 802.11 frame: `type mgt subtype beacon`, `dir tods`."""
+
+    token: Token
+    type: Token | None = None
+    subtype: Token | None = None
+    direction: Token | None = None
+
+
+Tree: TypeAlias = Primitive | Bare | Relation | Radio | Negation | Junction
 
 
 def parse(text: str) -> Tree | None:
@@ -267,7 +279,9 @@ class _Parser:
             self._next()
         if self._is("broadcast", "multicast"):
             return Bare(self._next(), protocol), None
-        direction, kind = self._direction(), ""
+        if self._is("type", "subtype", "dir") and (not protocol or protocol in LINK_NAMES):
+            return self._radio(), None
+        direction, kind = self._direction(protocol), ""
         if self._is(*KINDS):
             kind = self._next().text
         if protocol and not direction and not kind:
@@ -277,7 +291,25 @@ class _Parser:
         qualifiers = Qualifiers(protocol, direction, kind)
         return self._id(qualifiers), qualifiers
 
-    def _direction(self) -> str:
+    def _radio(self) -> Radio:
+        token, value = self._next(), self._value()
+        if token.text == "dir":
+            return Radio(token, direction=value)
+        if token.text == "subtype":
+            return Radio(token, subtype=value)
+        if not self._is("subtype"):
+            return Radio(token, value)
+        self._next()
+        return Radio(token, value, self._value())
+
+    def _value(self) -> Token:
+        if self.now.kind not in (Kind.WORD, Kind.NUMBER):
+            self._missing("a name or a number")
+        return self._next()
+
+    def _direction(self, protocol: str) -> str:
+        if protocol in LINK_NAMES and self._is(*AIR_PLACES):
+            return self._next().text
         if not self._is("src", "dst"):
             return ""
         first = self._next().text

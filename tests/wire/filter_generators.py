@@ -6,17 +6,20 @@ import random
 import struct
 
 import portulan.wire as wire
+from portulan.wire.filter_air import DIRECTIONS, SUBTYPES, TYPES
 from portulan.wire.filter_link import LLC_KINDS
+from portulan.wire.filter_syntax import AIR_PLACES
 from portulan.wire.frames import LinkType
 
 LINKS = {"EN10MB": 1, "RAW": 101, "LINUX_SLL": 113, "LINUX_SLL2": 276, "NULL": 0, "LOOP": 108,
-         "IPV4": 228, "IPV6": 229}
+         "IPV4": 228, "IPV6": 229, "IEEE802_11": 105, "IEEE802_11_RADIO": 127}
 HOSTS4 = ["10.0.0.1", "10.0.0.2", "192.168.1.1", "224.0.0.5", "255.255.255.255"]
 HOSTS6 = ["fe80::1", "2001:db8::2", "ff02::1"]
 BARE = "ip ip6 arp rarp tcp udp icmp icmp6 igmp sctp ah esp pim vrrp"
 READ = "ether ip ip6 tcp udp icmp icmp6 arp igmp sctp"
 ODD = """stp iso ipx atalk aarp netbeui isis clnp esis l1 l2 iih lsp snp csnp psnp decnet lat
     sca llc moprc mopdl"""
+ETHERTYPES = ["0x800", "0x806", "0x86dd", "0x42", "0x88cc", "0x8137"]
 MACS = ["02:00:00:00:00:01", "02:00:00:00:00:02", "ff:ff:ff:ff:ff:ff", "01:00:5e:00:00:05"]
 PORTS = [22, 53, 80, 443, 1000]
 
@@ -39,10 +42,14 @@ def term(rng: random.Random, link: str) -> str:
         lambda: f"port {rng.choice(PORTS)} or {rng.choice(PORTS)}",
         lambda: rng.choice(["less", "greater"]) + f" {rng.randrange(120)}",
         lambda: rng.choice(["ip ", "ip6 ", ""]) + f"proto {rng.choice([1, 6, 17, 58, 44, 132])}",
-        lambda: f"ether proto {rng.choice(['0x800', '0x806', '0x86dd', '0x42', '0x88cc'])}",
-        lambda: relation(rng), lambda: relation(rng), lambda: relation(rng),
+        lambda: f"ether proto {rng.choice(ETHERTYPES)}",
         lambda: rng.choice(["ip multicast", "ip6 multicast"]),
     ]
+    if link.startswith("IEEE"):
+        # A comparison before something else makes libpcap (1.10) forget where the data begins.
+        choices += [lambda: air(rng)] * 8
+    else:
+        choices += [lambda: relation(rng)] * 3
     if link == "EN10MB":
         choices += [
             lambda: f"ether {rng.choice(['host', 'src', 'dst'])} {rng.choice(MACS)}",
@@ -60,6 +67,22 @@ def term(rng: random.Random, link: str) -> str:
     if link == "LINUX_SLL2":
         choices += [lambda: f"ifindex {rng.choice([0, 2, 7])}"]
     return rng.choice(choices)()
+
+
+def air(rng: random.Random) -> str:
+    """One primitive about an 802.11 frame."""
+    mac, kind = rng.choice(MACS), rng.choice(list(TYPES))
+    return rng.choice([
+        f"{rng.choice(['wlan', 'ether', 'link'])} {rng.choice(['host', 'src', 'dst'])} {mac}",
+        f"wlan {rng.choice(AIR_PLACES)} {mac}", f"wlan src and dst {mac}", f"type {kind}",
+        f"wlan type {kind}", f"type {kind} subtype {rng.choice(list(SUBTYPES[TYPES[kind]]))}",
+        f"subtype {rng.choice(list(SUBTYPES[TYPES[kind]]))}", f"type {rng.randrange(16)}",
+        f"type {rng.choice([0, 4, 8])} subtype {rng.randrange(16) << 4}",
+        f"dir {rng.choice([*DIRECTIONS, '2'])}", "wlan broadcast", "wlan multicast", "broadcast",
+        "llc",
+        f"llc {rng.choice(list(LLC_KINDS))}", rng.choice(ODD.split()),
+        f"ether proto {rng.choice(ETHERTYPES)}",
+    ])
 
 
 def arithmetic(rng: random.Random, depth: int) -> str:
@@ -92,6 +115,12 @@ def relation(rng: random.Random) -> str:
 def expression(rng: random.Random, link: str) -> str:
     """One filter of one to four primitives."""
     text = ""
+    if link.startswith("IEEE") and rng.random() < 0.2:
+        return rng.choice([
+            f"wlan[{rng.randrange(30)}] & {rng.choice([1, 8, 12])} != 0", "link[0] = 0x88",
+            "ip[8] < 64", "tcp[2:2] = 80", "icmp6[icmp6type] = icmp6-echo", "len != 60",
+            "tcp[tcpflags] & tcp-syn != 0", "ip[6:2] & 0x1fff = 0", "arp[6:2] = 1", "3 > 2",
+        ])
     for _ in range(rng.choice([1, 1, 2, 2, 3, 4])):
         part = term(rng, link)
         if rng.random() < 0.25:
@@ -168,12 +197,33 @@ def _ethernet(rng: random.Random) -> bytes:
     return ends + kind.to_bytes(2, "big") + body
 
 
+def _air(rng: random.Random, *, radiotap: bool) -> bytes:
+    kind, body = _network(rng)
+    if kind > 1500:
+        body = b"\xaa\xaa\x03\0\0\0" + kind.to_bytes(2, "big") + body
+    control = rng.choice([0x08, 0x08, 0x08, 0x88, 0x88, 0x48, 0x80, 0xC4, 0xD4, 0xB4, 0x40, 0x28])
+    flags = rng.choice([0, 1, 2, 3])
+    ends = b"".join(wire.Mac.of(rng.choice(MACS)).packed for _ in range(3))
+    head = bytes([control, flags, 0, 0]) + ends + b"\0\0" + b"\0\0" * (control & 0x88 == 0x88)
+    tap = b""
+    if radiotap:
+        present, time = rng.choice([0, 1, 2, 3, 0x8000_0002, 3, 2]), bytes(8)
+        fields = time * (present & 1) + bytes([rng.choice([0, 0x20])]) * (present >> 1 & 1)
+        fields += bytes(rng.choice([0, 1, 4]))
+        if present & 2 and fields and fields[8 * (present & 1)] & 0x20:
+            head += bytes(-len(head) % 4)
+        tap = struct.pack("<BBHI", 0, 0, 8 + len(fields), present) + fields
+    return tap + head + body
+
+
 def frame(rng: random.Random, link_type: int) -> bytes:
     """One frame, some damaged, some cut short."""
     if link_type == LinkType.ETHERNET:
         octets = _ethernet(rng)
     elif link_type in (LinkType.RAW, LinkType.IPV4, LinkType.IPV6):
         octets = _ip(rng, {LinkType.IPV4: 4, LinkType.IPV6: 6}.get(link_type, 0))[1]
+    elif link_type in (LinkType.IEEE802_11, LinkType.IEEE802_11_RADIOTAP):
+        octets = _air(rng, radiotap=link_type == LinkType.IEEE802_11_RADIOTAP)
     elif link_type in (LinkType.NULL, LinkType.LOOP):
         kind, body = _ip(rng)
         family = 2 if kind == 0x0800 else rng.choice([10, 24, 30])
