@@ -40,8 +40,8 @@ def ladder(found: Explanation, *, width: int = 80, audit: bool = False) -> Itera
             yield from _wrapped(claim.text, width, head=[("  ", ""), (mark, style), ("  ", "")])
     yield []
     if not found.proven:
-        yield from _wrapped("The packets that were kept do not bear this out: see NO above.",
-                            width, style="warning")
+        yield from _wrapped("The evidence does not bear this out: see NO above.", width,
+                            style="warning")
     yield from _wrapped(_in_brackets(found.why.text, found.why.rule), width)
     if found.why.doubt:
         yield from _wrapped(f"But: {found.why.doubt}", width, style="dim")
@@ -64,7 +64,8 @@ _STATES: Final = frozenset(
 def _nothing_kept(found: Explanation) -> str:
     asked = f"We sent {found.asked}" if found.asked else "It was asked"
     times = f", {found.tries} times" if found.tries > 1 else ""
-    return f"{asked}{times}. No packet was kept."
+    kept = "The packets kept are gone" if found.claims else "No packet was kept"
+    return f"{asked}{times}. {kept}."
 
 
 def _in_brackets(text: str, rule: str) -> str:

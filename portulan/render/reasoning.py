@@ -88,7 +88,7 @@ def explain_port(
     """Return how a port's state follows from its packets; `method` is the run's."""
     seen = see(rungs)
     how = _method(port, seen, method)
-    claims = list(_claims(seen))
+    claims = [*_lost(port.frames, rungs), *_claims(seen)]
     state = _state(seen, how)
     if state:
         claims.append(Claim(f"so the state is {state}", state == port.state))
@@ -113,7 +113,8 @@ def explain_host(
     """Return how a host's state follows."""
     seen = see(rungs)
     return Explanation(
-        host.addr, host.state, host.reason, "", seen, list(_claims(seen)), why_host(host.reason),
+        host.addr, host.state, host.reason, "", seen,
+        [*_lost(host.frames, rungs), *_claims(seen)], why_host(host.reason),
         notes=list(notes), named="; ".join(map(_system, systems)))
 
 
@@ -135,6 +136,14 @@ def _method(port: Port, seen: Sequence[Seen], method: str) -> str:
 
 
 # -- the steps ---------------------------------------------------------------------------------
+
+
+def _lost(named: Sequence[int], rungs: Sequence[Rung]) -> Iterator[Claim]:
+    """Yield that packets are gone which the chart names as its proof."""
+    gone = sorted({*named} - {rung.number for rung in rungs})
+    if gone:
+        numbers = ", ".join(map(str, gone))
+        yield Claim(f"the evidence holds packet {numbers}, which the chart names", False)
 
 
 def _claims(seen: Sequence[Seen]) -> Iterator[Claim]:

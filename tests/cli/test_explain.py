@@ -83,6 +83,7 @@ def test_evidence_that_does_not_prove_is_told_by_the_exit_code(kept, capsys):
 def test_way_to_a_host_stands_below_it(kept, capsys):
     hops = [Hop(target=THEM, ttl=1, addr="192.0.2.254", state="expired", rtt_us=300),
             Hop(target=THEM, ttl=2, addr=THEM, state="reached", rtt_us=500)]
+    keep(kept, tcp_pair())
     with (kept / "events.jsonl").open("ab") as file:
         file.write(encode_lines([Host(addr=THEM, state="up", reason="reset"), *hops]))
     main(["explain", str(kept), THEM])
@@ -90,7 +91,15 @@ def test_way_to_a_host_stands_below_it(kept, capsys):
     assert "The way there:" in out and out.index("192.0.2.254") < out.index(" port 80/tcp")
 
 
+def test_evidence_that_is_gone_is_told_by_the_exit_code(kept, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["explain", str(kept), THEM, "80"])
+    assert caught.value.code == 3
+    assert "The packets kept are gone" in " ".join(capsys.readouterr().out.split())
+
+
 def test_many_ports_alike_share_one_explanation(kept, capsys):
+    keep(kept, tcp_pair())
     main(["explain", str(kept), THEM])
     out = capsys.readouterr().out
     assert out.count(" is closed") == 1 and out.count(" is open") == 1

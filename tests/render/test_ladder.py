@@ -30,7 +30,7 @@ def test_handshake_is_drawn_with_relative_numbers_steps_and_its_rule():
 def test_broken_proof_is_said_aloud():
     drawn = text(explain_port(port(), tcp_pair(told_ack=9)))
     assert "  NO  it acknowledges" in drawn
-    assert "do not bear this out" in drawn
+    assert "does not bear this out" in drawn
 
 
 def test_silence_says_what_was_sent_how_often_and_what_it_can_mean():

@@ -171,6 +171,14 @@ def test_scan_of_several_protocols_names_the_one_of_the_port():
         port("open|filtered", "no-response", "udp"), [], method="fin+udp").asked
 
 
+def test_packets_that_the_chart_names_and_the_evidence_lacks_are_missed():
+    for rungs in ([], tcp_pair()[:1]):
+        found = explain_port(port(frames=[3, 4]), rungs)
+        assert not found.proven
+        assert "packet 4" in found.claims[0].text or "packet 3, 4" in found.claims[0].text
+    assert explain_port(port(frames=[3, 4]), tcp_pair()).proven
+
+
 def test_without_packets_the_runs_method_says_what_was_sent():
     found = explain_port(port("open|filtered", "no-response"), [], method="fin")
     assert "FIN" in found.asked and not found.claims
