@@ -21,6 +21,10 @@ SCHEMA = 1
 HostState: TypeAlias = Literal["up", "down", "unknown"]
 PortState: TypeAlias = Literal["open", "closed", "filtered", "unfiltered", "open|filtered"]
 Protocol: TypeAlias = Literal["tcp", "udp", "sctp", "ip"]
+OpenGrade: TypeAlias = Literal["", "handshake", "data"]
+"""What an open port showed: handshake (a SYN-ACK, an INIT ACK, an accepted connection), which a SYN
+proxy shows too; data (it answered what was asked). Above both is a `service` event: its protocol
+was identified."""
 Level: TypeAlias = Literal["info", "warning"]
 EndReason: TypeAlias = Literal["done", "interrupted", "error"]
 ClosedReason: TypeAlias = Literal[
@@ -116,6 +120,8 @@ class Port(Event, tag="port", frozen=True):
     """Round trip of the answered try in microseconds; 0 if not measured."""
     tries: int = 0
     """Probes sent until the answer came."""
+    grade: OpenGrade = ""
+    """How far open was shown: handshake < data < a `service` event for the port."""
     likelihood: float = 0.0
     """0..1: how likely an open|filtered port is open; 0 if not estimated."""
     frames: list[int] = []

@@ -19,7 +19,7 @@ from portulan.record import Protocol as ProtocolName
 from portulan.scan.between import Facts, traits
 from portulan.scan.kind import Kind
 from portulan.scan.udp import likelihood
-from portulan.scan.verdict import LISTED, REASON_TEXT, STATE_TEXT, Answers, Reason, State
+from portulan.scan.verdict import GRADES, LISTED, REASON_TEXT, STATE_TEXT, Answers, Reason, State
 from portulan.target.address import address_texts
 from portulan.target.bitmap import Bitmap
 from portulan.target.space import TCP, Space
@@ -160,6 +160,7 @@ class Findings:
             Port(
                 addr=text, port=port, protocol=PROTOCOL_TEXT[protocol], state=STATE_TEXT[state],
                 reason=REASON_TEXT[reason], ttl=ttl, rtt_us=time, tries=tries, frames=numbers,
+                grade=GRADES.get(reason, "") if state == State.OPEN else "",
             )
             for text, port, protocol, state, reason, ttl, time, tries, numbers in zip(
                 address_texts(probes.family, probes.hi, probes.lo), probes.port.tolist(),

@@ -74,6 +74,10 @@ class Finding:
         """Return what was identified behind a port, if anything was."""
         return self.services.get((port.protocol, port.port))
 
+    def grade(self, port: Port) -> str:
+        """Return how far a port was shown to be open: handshake, data, protocol, or nothing."""
+        return "protocol" if port.state == "open" and self.service(port) else port.grade
+
     def counts(self) -> Counter[PortState]:
         """Return how many ports are in each state, listed or not."""
         total: Counter[PortState] = Counter(port.state for port in self.ports.values())

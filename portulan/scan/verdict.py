@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from portulan.record import PortState
+from portulan.record import OpenGrade, PortState
 
 
 class State(IntEnum):
@@ -75,6 +75,12 @@ STATE_TEXT: Final[Mapping[int, PortState]] = {
     State.OPEN_FILTERED: "open|filtered",
 }
 REASON_TEXT: Final = tuple(reason.text for reason in Reason)
+
+#: What an open port showed by each reason; the others show nothing by themselves.
+GRADES: Final[Mapping[int, OpenGrade]] = {
+    Reason.SYN_ACK: "handshake", Reason.INIT_ACK: "handshake", Reason.ACCEPT_RESET: "handshake",
+    Reason.UDP_RESPONSE: "data", Reason.PROTO_RESPONSE: "data",
+}
 
 #: Listed one by one even without `--all`; the rest is counted per host.
 LISTED: Final = (State.OPEN, State.UNFILTERED, State.OPEN_FILTERED)

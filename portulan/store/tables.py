@@ -55,11 +55,13 @@ TABLES: Mapping[TableName, tuple[Column, ...]] = {
         *_WHERE, *_text("state", "reason"), Column("names", "VARCHAR[]"), *_text("mac", "vendor"),
         Column("hops", "INTEGER", np.int32), Column("rtt_us", "BIGINT", np.int64),
         Column("rest", "MAP(VARCHAR, MAP(VARCHAR, BIGINT))"), Column("frames", "BIGINT[]"),
+        Column("timed_out", "BOOLEAN", np.bool_),
     ),
     "ports": (
         *_PORT, *_text("state", "reason"), Column("ttl", "INTEGER", np.int32),
         Column("rtt_us", "BIGINT", np.int64), Column("tries", "INTEGER", np.int32),
-        Column("frames", "BIGINT[]"),
+        Column("frames", "BIGINT[]"), *_text("grade"),
+        Column("likelihood", "DOUBLE", np.float64),
     ),
     # Without `heard`, `handshake`: the journal has the bytes, a table has what they say.
     "services": (

@@ -36,6 +36,8 @@ def test_tcp_and_udp_of_both_families_in_one_command(make_lab, prefix):  # noqa:
     assert {key for key, state in states.items() if state == "open"} == opened
     assert {state for key, state in states.items() if key not in opened} == {"closed"}
     assert len(states) == 3 * (2 + 4)
+    grades = {(e["protocol"], e["grade"]) for e in found.of("port") if e["state"] == "open"}
+    assert grades == {("tcp", "handshake"), ("udp", "data")}
     assert found.of("end")[0]["hosts_up"] == 3
     assert found.of("run")[0]["method"] == ("connect+udp" if prefix else "syn+udp")
     if prefix:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from portulan.record import Host, Note, Port
+from portulan.record import Host, Note, Port, Service
 from portulan.render import renderer
 from portulan.render.gather import address_key, gather
 
@@ -99,3 +99,13 @@ def test_note_about_the_run_is_no_host_and_told_by_every_format(suffix):
     ).decode()
     assert "left out: no " in text
     assert "<way>" not in text or suffix == ".txt"
+
+
+def test_open_is_graded_by_what_the_port_showed_and_a_service_is_the_most():
+    ports = [opened("::1", 22), opened("::1", 80), Port(
+        addr="::1", port=53, protocol="udp", state="open", reason="udp-response", grade="data")]
+    ports[:2] = [replace(port, grade="handshake") for port in ports[:2]]
+    [host] = gather([*ports, Service(addr="::1", port=22, protocol="tcp", name="ssh")]).hosts
+    assert [host.grade(port) for port in ports] == ["protocol", "handshake", "data"]
+    closed = Port(addr="::1", port=1, protocol="tcp", state="closed", reason="reset")
+    assert not host.grade(closed)

@@ -60,3 +60,14 @@ def test_firm_is_never_taken_back_and_soft_gives_way():
 @pytest.mark.parametrize("codes", [verdict.ICMP4_UNREACHABLE, verdict.ICMP6_UNREACHABLE])
 def test_every_registered_code_has_a_reason_of_unreachability(codes):
     assert {code.text.split("-")[1] for code in codes} <= {"unreach", "prohibited"}
+
+
+def test_every_reason_for_open_but_a_window_is_graded():
+    from typing import get_args
+
+    from portulan.record import OpenGrade
+    from portulan.scan.verdict import GRADES
+
+    assert {*GRADES.values()} <= {*get_args(OpenGrade)} - {""}
+    assert {reason.text for reason in GRADES} == {
+        "syn-ack", "init-ack", "accept-reset", "udp-response", "proto-response"}
