@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
+from portulan.cli.interface_option import interface_missing
 from portulan.cli.packet_lines import TIMES, binary_out, put, shown
 from portulan.cli.stopping import stopped_by_signals
 from portulan.errors import UsageError, printable
@@ -22,7 +23,7 @@ RING_MAX = 100_000
 
 
 @click.command("capture")
-@click.option("-e", "interfaces", metavar="IFACE", required=True, multiple=True,
+@click.option("-e", "interfaces", metavar="IFACE", multiple=True,
               help="The interface to listen on; several: give it again, or `any`.")
 @click.option("-f", "text", metavar="FILTER", default="",
               help="Only what it accepts: tcpdump's words, fields.")
@@ -62,6 +63,8 @@ def capture(
     from portulan.link.pcapng_writer import SNAPLEN
     from portulan.wire.columns import check_names
 
+    if not interfaces:
+        raise interface_missing()
     names = [name.strip() for name in fields.split(",") if name.strip()] if fields else []
     check_names(names)
     asked = bool(names) or as_json or verbose or dump or time != TIMES[0]

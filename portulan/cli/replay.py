@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
+from portulan.cli.interface_option import interface_missing
 from portulan.cli.stopping import stopped_by_signals
 from portulan.errors import UsageError, printable
 
@@ -18,7 +19,7 @@ EXIT_INTERRUPTED = 130
 
 @click.command("replay")
 @click.argument("path", metavar="FILE")
-@click.option("-e", "interface", metavar="IFACE", required=True, help="The interface to send on.")
+@click.option("-e", "interface", metavar="IFACE", help="The interface to send on.")
 @click.option("--rate", type=click.IntRange(0), metavar="PPS",
               help="Packets a second, evenly; 0 is as fast as it goes.")
 @click.option("--speed", type=click.FloatRange(min=0, min_open=True), metavar="X",
@@ -31,8 +32,8 @@ EXIT_INTERRUPTED = 130
 @click.option("-n", "count_max", type=click.IntRange(min=1), help="Only the first N packets.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was done as one JSON object.")
 def replay(
-    *, path: str, interface: str, rate: int | None, speed: float | None, max_gap: float | None,
-    loops: int, text: str | None, count_max: int | None, as_json: bool,
+    *, path: str, interface: str | None, rate: int | None, speed: float | None,
+    max_gap: float | None, loops: int, text: str | None, count_max: int | None, as_json: bool,
 ) -> None:
     """Send the packets of a capture on an interface, as far apart as they were.
 
@@ -45,6 +46,8 @@ def replay(
     from portulan.drive.capture import Capture
     from portulan.drive.replaying import Replay
 
+    if interface is None:
+        raise interface_missing()
     capture = Capture(path)
     if text:
         capture = capture.filter(text)

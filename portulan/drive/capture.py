@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator
 from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import overload
+from typing import Any, Final, overload
 
 import numpy as np
 
@@ -44,6 +44,8 @@ from .capture_writer import BatchWriter, Portion, Splitter, Target
 
 __all__ = ["Batch", "Capture", "CapturedPacket", "Summary", "service_port"]
 
+SHOWN_MAX: Final = 10
+"""Packets that a shell shows of a capture: the rest is asked for by `capture[10:20]`."""
 Step = Callable[[Batch], Batch]
 """Makes another batch of one: some of its rows, or other bytes."""
 
@@ -279,6 +281,13 @@ class Capture:
             return
         if target.samefile(origin):
             raise UsageError("would overwrite the capture that is read", where=str(target))
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # noqa: ANN401 - IPython's own
+        printer.text(repr(self))
+        if self.rereadable:
+            for packet in self[:SHOWN_MAX]:
+                printer.text(f"\n{packet.number:>5} {packet}")
+            printer.text("\n      …" * any(True for _ in self[SHOWN_MAX : SHOWN_MAX + 1]))
 
     def __repr__(self) -> str:
         return f"<capture {os.fspath(self._origin)!r}, {self.format}>" if isinstance(

@@ -24,6 +24,8 @@ from .capture_batch import Batch, Index
 Target: TypeAlias = str | os.PathLike[str] | BinaryIO
 Made = TypeVar("Made")
 
+COMPRESSED: Final = (".gz", ".xz", ".zst", ".bz2", ".lz4")
+"""Suffixes that would promise what we don't do: a compressed file is not whole at every block."""
 UNITS: Final = {
     "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30,
 }
@@ -81,6 +83,9 @@ class BatchWriter:
         self._link_type = LinkType.ETHERNET if link_type is None else link_type
         self._described = interfaces
         name = os.fspath(target) if isinstance(target, str | os.PathLike) else ""
+        if name.endswith(COMPRESSED):
+            raise UsageError("captures are written as they are, not compressed", where=name,
+                             hint="leave out the last suffix, compress the file afterwards")
         self._plain = name.endswith((".pcap", ".cap"))
         if self._plain and len({each.link_type for each in interfaces}) > 1:
             raise self._several_links()

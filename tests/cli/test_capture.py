@@ -123,6 +123,8 @@ def test_lines_of_several_interfaces_name_theirs(capturing):
 
 @pytest.mark.parametrize(("words", "said"), [
     (["-e", "nope"], "no such interface"),
+    ([], "there are: lo, v"),
+    (["-e", "vb", "-w", "a.pcapng.gz"], "not compressed"),
     (["-e", "vb", "-e", "any"], "captured twice"),
     (["-e", "vb", "--snaplen", "999999"], "--snaplen"),
     (["-e", "vb", "-f", "tcp prt"], "column 5"),

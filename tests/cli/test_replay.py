@@ -82,6 +82,7 @@ def test_signal_ends_with_the_counts_and_130(namespace, tmp_path, number):
 @pytest.mark.live
 @pytest.mark.parametrize(("words", "said"), [
     (["-e", "nope"], "no such interface"),
+    ([], "there are: lo, v"),
     (["-e", "va", "--rate", "5", "--speed", "2"], "--rate"),
     (["-e", "va", "-f", "tcp prt"], "column 5"),
     (["-e", "va", "--loop", "0"], "--loop"),

@@ -141,3 +141,24 @@ def test_path_of_a_pipe_is_read_once(tmp_path):
     writer.join()
     with pytest.raises(UsageError, match="only once"):
         list(capture)
+
+
+def test_capture_in_a_shell_shows_its_first_packets(path):
+    class Printer:
+        def __init__(self):
+            self.said = ""
+
+        def text(self, part):
+            self.said += part
+
+    printer = Printer()
+    Capture(path)._repr_pretty_(printer, False)
+    lines = printer.said.splitlines()
+    assert len(lines) == 1 + 10 + 1 and lines[-1].strip() == "…"
+    printer = Printer()
+    Capture(path)[:3]._repr_pretty_(printer, False)
+    assert len(printer.said.splitlines()) == 1 + 3
+    stream = io.BytesIO(path.read_bytes())
+    capture, printer = Capture(stream), Printer()
+    capture._repr_pretty_(printer, False)
+    assert len(printer.said.splitlines()) == 1 and len(list(capture)) == 11
