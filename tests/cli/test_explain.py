@@ -102,7 +102,7 @@ def test_many_ports_alike_share_one_explanation(kept, capsys):
     keep(kept, tcp_pair())
     main(["explain", str(kept), THEM])
     out = capsys.readouterr().out
-    assert out.count(" is closed") == 1 and out.count(" is open") == 1
+    assert out.count(" is closed (") == 1 and out.count(" is open (") == 1
     assert "closed (reset), 20 tcp ports as 1: 1-19,25" in out
 
 
