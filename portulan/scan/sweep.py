@@ -25,15 +25,15 @@ from portulan.target.bitmap import Bitmap
 from portulan.target.permutation import Permutation, Shard
 
 from . import recall
+from .audit import Audit
 from .capacity import Capacity
-from .limits import REFUSALS, Limits
 from .loss import TRIES_LEAST, Loss
 from .loss import TRIES_MAX as TRIES_MAX  # noqa: PLC0414 - others take it from here
 from .pace import Pace, RoundTrip
 from .sentlog import SentLog
-from .skew import Skew
 from .spacing import Spacing
 from .verdict import NEXT_HOLD, Answers, Hold, State
+from .watch import Span, Watch
 
 #: Positions permuted at once: large enough for vector speed, small enough for the cache.
 CHUNK: Final = 16_384
@@ -43,9 +43,6 @@ SENTINELS: Final = (State.OPEN, State.CLOSED, State.UNFILTERED)
 NO_STRETCH: Final = -1
 #: The try that sentinels of the capacity are asked with: passes hardly ever get there.
 SENTINEL_TRY: Final = TRIES_MAX
-#: Hosts of a sweep beyond which none is looked at for a limiter: each has so few probes in a second
-#: that no known limiter is felt.
-LIMITED_HOSTS_MAX: Final = 65_536
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,32 +63,6 @@ class Mark:
     position: int
 
 
-class Audit:
-    """Sentinels and silent probes that are asked once more when all tries are done."""
-
-    def __init__(
-        self, try_no: int, silent: NDArray[np.int64], sentinels: NDArray[np.int64],
-    ) -> None:
-        self.try_no = try_no
-        self._silent, self._sentinels = silent, sentinels
-        self._found = self._returned = np.empty(0, np.int64)
-
-    def hear(self, answers: Answers, answered: Bitmap) -> None:
-        """Take in answers before the sweep does: what they add is not known to it yet."""
-        index = answers.index[(answers.try_no == self.try_no) & ~answers.soft]
-        self._returned = np.union1d(self._returned, index[np.isin(index, self._sentinels)])
-        index = index[~answered.get(index)]
-        self._found = np.union1d(self._found, index[np.isin(index, self._silent)])
-
-    def tally(self, silent: int) -> recall.Tally:
-        """Return what it brought; `silent` are those that nobody answered up to now."""
-        found = len(self._found)
-        return recall.Tally(
-            silent + found, sample=min(len(self._silent), silent + found), found=found,
-            sentinels=len(self._sentinels), returned=len(self._returned),
-        )
-
-
 class Sweep:
     """Ask every index in 0..size-1 of a shard, again where nothing answers."""
 
@@ -100,7 +71,7 @@ class Sweep:
         retries: int = 10, round_trip: RoundTrip | None = None,
         hosts: int = 1, host_of: Callable[[NDArray[np.int64]], NDArray[np.int64]] | None = None,
         audit: bool = False, recall_least: float = 0.0,
-        span_of: Callable[[int], tuple[int, int]] | None = None, doubt: float = 0.0,
+        span_of: Span | None = None, doubt: float = 0.0,
         capacity: Capacity | None = None, sentinels: Sequence[State] = SENTINELS,
         host_timeout_ns: int = 0, spacing_ns: int = 0,
     ) -> None:
@@ -125,13 +96,10 @@ class Sweep:
         self._audit: Audit | None = None
         self._depth_least = 0
         self.capacity, self._sentinels = capacity, np.isin(np.arange(len(State)), sentinels)
-        self._span_of = span_of
-        watched = span_of is not None and hosts <= LIMITED_HOSTS_MAX and self.tries_max > 1
-        watched &= not spacing_ns  # who says how slow knows why
-        self._skew = Skew(hosts, doubt) if watched else None
-        self.limits = Limits()
-        self._limited = np.zeros(hosts if watched else 0, np.bool_)
-        self._looked_at = 0
+        # Who says how slow (`spacing_ns`) knows why.
+        watched = self.tries_max > 1 and not spacing_ns
+        self.watch = Watch(
+            hosts, span_of if watched else None, doubt, shards=self._shard.count)
         self._scheduled: list[Emission] = []
         self._host_timeout_ns, self._ends_ns = host_timeout_ns, 0
         self._spacing = Spacing(hosts, size, spacing_ns) if spacing_ns else None
@@ -212,7 +180,7 @@ class Sweep:
         self._deepen(answers)
         self._pass_base = min(mark.pass_no, self.tries_max)
         self._cursor = self._resumed_at = mark.position
-        self._watch(answers)
+        self._learn_places(answers)
         # Asking the audit anew after every kill would cost more than its estimate is worth.
         self._audits = self._recall_least > 0
         self.done = self.done or self._answers >= self._total
@@ -267,7 +235,7 @@ class Sweep:
             return False
         self._ends_ns = self._ends_ns or now + self._host_timeout_ns
         if now >= self._ends_ns:
-            hosts = [self.limits.unfinished]
+            hosts = [self.watch.limits.unfinished]
             if self._cursor < self._total or self.pass_no < self.tries_allowed:
                 hosts += self._silent_hosts()
             self.timed_out = np.unique(np.concatenate(hosts))
@@ -309,7 +277,7 @@ class Sweep:
         worth: NDArray[np.bool_] = np.ones(len(host), np.bool_)
         if self.pass_no > self._depth_least:
             worth = self.loss.depth(host) >= self.pass_no
-        return worth & ~self._limited[host] if len(self._limited) else worth
+        return worth & self.watch.free(host)
 
     def _next_pass(self, now: int) -> bool:
         if self._cursor < self._total:
@@ -318,7 +286,7 @@ class Sweep:
             return self._end_audit(now)
         self._look_for_limits(now)
         if self.pass_no >= self.tries_allowed:
-            if not self.limits.idle:
+            if not self.watch.limits.idle:
                 return False
             if self._audits:
                 return self._begin_audit()
@@ -334,9 +302,7 @@ class Sweep:
         position = np.arange(count, dtype=np.int64) * self._total // count
         index = self._order.forward(position * self._shard.count + (self._shard.number - 1))
         answered = self._answered.get(index)
-        free = np.ones(count, np.bool_)
-        if self._limited.any():  # silence of theirs is no loss
-            free = ~self._limited[self._host_of(index)]
+        free = self.watch.free(self._host_of(index))  # silence of the others is no loss
         position, index, answered = position[free], index[free], answered[free]
         silent, sentinels = recall.choose(answered, answered & ~np.isin(index, self._soft))
         self._audit = Audit(
@@ -388,7 +354,7 @@ class Sweep:
         """Return when (ns) `emit` should be asked again if nothing arrives."""
         if self.done:
             return now
-        wake, limited = self._pass_deadline(now), self.limits.deadline()
+        wake, limited = self._pass_deadline(now), self.watch.limits.deadline()
         if limited is not None:
             wake = min(wake, max(limited, self.pace.ready_at(now)))
         if self._ends_ns:
@@ -412,48 +378,31 @@ class Sweep:
             left = self._logs[-1].next_after(now - wait)
         else:
             left = self._logs[-1].last()
-        if not self.limits.idle and (left is None or left + wait <= now):
+        if not self.watch.limits.idle and (left is None or left + wait <= now):
             return now + wait  # the passes are over: what is left to do is the schedules'
         return self.pace.ready_at(now) if left is None else max(now, left + wait)
 
-    # -- limited hosts ---------------------------------------------------------------------
+    # -- limited hosts, and the path -------------------------------------------------------
 
     def _look_for_limits(self, now: int) -> None:
-        """Give hosts that stopped refusing a schedule, once a pass."""
-        skew, span_of = self._skew, self._span_of
-        if skew is None or span_of is None or self._looked_at >= self.pass_no:
-            return
-        if self.pass_no < TRIES_LEAST:
-            return
-        self._looked_at = self.pass_no
-        suspects = skew.suspects(lambda host: span_of(host)[1] // self._shard.count)
-        for host in suspects[~self._limited[suspects]].tolist():
-            self._limit(host, now)
+        """Give hosts that stopped refusing a schedule; they take part in no further pass."""
+        if self.pass_no >= TRIES_LEAST:
+            self.loss.forget(self.watch.look(self.pass_no, self._silent_of, now))
 
-    def _limit(self, host: int, now: int) -> None:
-        if self._skew is None or self._span_of is None:
-            return
-        first, count = self._span_of(host)
-        index = np.arange(first, first + count)
+    def _silent_of(self, first: int, count: int) -> NDArray[np.int64]:
+        """Return those of `count` probes that are ours and silent, in the order of sending."""
+        index = self._answered.unset(first, first + count)
         index = index[self.ours(index)]
-        silent = index[~self._answered.get(index)]
-        if len(silent):
-            self._limited[host] = True
-            self.loss.forget(np.array([host]))
-            order = np.argsort(self._position(silent))
-            self.limits.owe(
-                host, silent[order], sentinel=self._skew.sentinel(host),
-                burst=self._skew.burst(host), since_ns=self._skew.last_ns(host) or now, now=now)
+        return index[np.argsort(self._position(index))]
 
     def _ask_limited(self, now: int, room: int) -> bool:
         """Fetch what schedules ask now; tell whether there is anything."""
-        if self._scheduled:
-            return True
-        asked = self.limits.ask(now, self.round_trip.wait_ns, room)
-        for try_no in {try_no for _, try_no in asked}:
-            index = np.array([probe for probe, number in asked if number == try_no], np.int64)
-            self._scheduled.append(Emission(index, try_no, NO_STRETCH, NO_STRETCH))
-        return bool(asked)
+        if not self._scheduled:
+            self._scheduled = [
+                Emission(index, try_no, NO_STRETCH, NO_STRETCH)
+                for index, try_no in self.watch.ask(now, self.round_trip.wait_ns, room)
+            ]
+        return bool(self._scheduled)
 
     def _ask_sentinels(self, now: int) -> bool:
         """Have sentinels asked in the midst of others, while others are asked."""
@@ -464,18 +413,11 @@ class Sweep:
             self._scheduled.append(Emission(chosen, SENTINEL_TRY, NO_STRETCH, NO_STRETCH))
         return len(chosen) > 0
 
-    def _watch(self, answers: Answers) -> None:
+    def _learn_places(self, answers: Answers) -> None:
         """Note where in the passes refusals came."""
-        if self._skew is None:
-            return
-        refused = np.isin(answers.state, REFUSALS)
-        place = self._position(answers.index)[refused] // self._shard.count
-        refusals = answers.take(refused)
-        self._skew.learn(
-            self._host_of(refusals.index), (place + 1) / self._total,
-            refusals.try_no.astype(np.int64),
-            index=refusals.index, time_ns=refusals.time_ns,
-        )
+        if self.watch.on:
+            place = (self._position(answers.index) // self._shard.count + 1) / self._total
+            self.watch.learn(self._host_of(answers.index), place, answers)
 
     # -- learning --------------------------------------------------------------------------
 
@@ -486,8 +428,8 @@ class Sweep:
         answers = answers.take(self.ours(answers.index))
         if self._audit is not None:
             self._audit.hear(answers, self._answered)
-        if len(self.limits.hosts):
-            self.limits.hear(self._host_of(answers.index), answers)
+        if self.watch.limits.any:
+            self.watch.limits.hear(self._host_of(answers.index), answers)
         if self.capacity is not None:
             self.capacity.hear(answers.index[answers.try_no == SENTINEL_TRY])
         # A firm answer goes before a soft one for the same probe in the same batch.
@@ -505,13 +447,11 @@ class Sweep:
         ) if len(self._soft) or answers.soft.any() else self._soft
         rtt = self._round_trips(answers)
         self.round_trip.feed(rtt[(rtt >= 0) & ~answers.soft])
-        self._watch(answers)
+        self._learn_places(answers)
         self._deepen(answers)
         if self.capacity is not None:
             known = answers.index[~answers.soft & self._sentinels[answers.state]]
-            if self._limited.any():
-                known = known[~self._limited[self._host_of(known)]]
-            self.capacity.know(known)
+            self.capacity.know(known[self.watch.free(self._host_of(known))])
         self.done = self.done or self._answers >= self._total
         return answers, rtt
 
@@ -523,10 +463,8 @@ class Sweep:
         """
         firm = answers.take(~answers.soft)
         host = self._host_of(firm.index)
-        if self._limited.any():
-            free = ~self._limited[host]
-            host, firm = host[free], firm.take(free)
-        self.loss.learn(host, firm.try_no)
+        free = self.watch.free(host)
+        self.loss.learn(host[free], firm.try_no[free])
 
     def _news(self, answers: Answers) -> NDArray[np.bool_]:
         held = np.where(self._answered.get(answers.index), Hold.FIRM, Hold.NONE)
@@ -577,8 +515,8 @@ class Sweep:
             mine = try_no == self._pass_base + number
             if mine.any():
                 time[mine] = log.time_of(position[mine])
-        if len(self.limits.hosts):
-            asked = [self.limits.asked_at(*each) for each in zip(
+        if self.watch.limits.any:
+            asked = [self.watch.limits.asked_at(*each) for each in zip(
                 index.tolist(), try_no.tolist(), strict=True)]
             time = np.where(np.array(asked, np.int64) >= 0, asked, time)
         return time

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from portulan.scan.limits import SURE_TRIES, TRY_FIRST, Bucket, Limits
+from portulan.scan.limits import SURE_TRIES, TRY_FIRST, Limits
 from portulan.scan.loss import TRIES_MAX
 from portulan.scan.verdict import Answers, State
 
@@ -111,14 +111,3 @@ def test_room_bounds_what_is_asked_at_once():
             host, np.array([100 + host]), sentinel=host, burst=1, since_ns=0, now=SECOND)
     assert len(limits.ask(SECOND, 100 * MS, 5)) == 5
     assert limits.deadline() == SECOND
-
-
-def test_bucket_is_bounded_from_below_by_what_came_too_early_and_from_above_by_answers():
-    bucket = Bucket(0)
-    bucket.was_empty(800 * MS, bucket.early(800 * MS, 0))
-    assert bucket.least_ns == 800 * MS
-    bucket.answered(1100 * MS)
-    bucket.answered(2100 * MS)
-    bucket.answered(3100 * MS)
-    assert bucket.most_ns == (3100 - 800) * MS / 2
-    assert 700 * MS < bucket.least_ns < bucket.period_ns < bucket.most_ns
