@@ -208,8 +208,12 @@ class FlowTable:
         table["ended"][rows[lasts]], table["isn"][rows[lasts]] = ended, isn
         moved = rows[lasts] != known
         self._lookup.put(first[moved], rows[lasts[moved]], table["words"])
-        left = known[(known >= 0) & (rows[lasts] != known)]
-        return _Runs(edges, rows, np.union1d(left, np.delete(rows, lasts)))
+        # Who gives way to a new flow: the run before it of the same key, or what was known of it.
+        before = np.concatenate([[-1], rows[:-1]])
+        firsts = np.searchsorted(edges, starts)
+        before[firsts] = known
+        gone = before[new[before[new] >= 0]]
+        return _Runs(edges, rows, gone)
 
     def _begins(
         self, found: Keys, order: Index, starts: Index, *, known: Index,
@@ -305,13 +309,12 @@ class FlowTable:
         over = np.flatnonzero(silent & (table["serial"][: self._used] >= 0))
         if len(over):
             self._lookup.remove(table["words"][over], table["words"])
-            self._finish(over)
+            self._finish(over[np.argsort(table["serial"][over])])
 
     def _finish(self, rows: Index) -> None:
         """Give out flows whose keys have gone to others, if flows are given out at all."""
         if self._idle is None or not len(rows):
             return
-        rows = rows[np.argsort(self._rows["serial"][rows])]
         self._ended += self.flows(rows.tolist())
         self._rows["serial"][rows] = -1
         self._free += rows.tolist()
@@ -412,7 +415,7 @@ class _Runs:
     starts: Index
     rows: Index
     over: Index
-    """Rows of flows that others took the place of."""
+    """Rows of flows that others took the place of, in order of these."""
 
 
 def _opens(

@@ -301,7 +301,7 @@ class _Look:
         sent_ns = np.where(last >= 0, of.time_ns[last], rows["data_ns"][other])
         met = np.flatnonzero(self.advanced & (sent == of.ack) & (sent >= 0))
         target = (of.flow[met], 1 - of.rev[met])
-        np.add.at(rows["rtt_sum"], target, of.time_ns[met] - sent_ns[met])
+        np.add.at(rows["rtt_sum"], target, np.maximum(of.time_ns[met] - sent_ns[met], 0))
         np.add.at(rows["rtt_count"], target, 1)
         newest = self._filled(data[self.order])[self.lasts]
         there = newest >= 0
@@ -334,5 +334,5 @@ def _first(target: NDArray[Any], flow: Index, where: Bits, values: Index) -> Ind
     """Put each flow's first value where that holds into its row; return where those are."""
     rows = np.flatnonzero(where)
     rows = rows[np.concatenate([[True], flow[rows[1:]] != flow[rows[:-1]]])] if len(rows) else rows
-    target[flow[rows]] = values[rows]
+    target[flow[rows]] = np.maximum(values[rows], 0)  # times may go back
     return rows
