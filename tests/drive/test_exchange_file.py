@@ -19,7 +19,7 @@ assert ground
 def test_probes_and_replies_of_two_links_are_kept_by_time(ground, tmp_path):
     with inside(ground.near), ExchangeFile(tmp_path / "a.pcapng") as file:
         for turn in range(2):
-            packet = IPv4(dst=["10.9.0.2", "127.0.0.1", "10.9.0.77"]) / ICMP.echo(id=7)
+            packet = IPv4(dst=["10.9.0.2", "127.0.0.1"]) / ICMP.echo(id=7)
             done = exchange(packet, turn=turn)
             file.add(done)
             assert done.sent == 2 and len(done.answered) == 2
