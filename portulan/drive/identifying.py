@@ -30,6 +30,8 @@ from portulan.sockets.connects import descriptor_room
 
 DIALOGUES_MAX: Final = 192
 """Dialogues at once, where descriptors allow."""
+SOCKETS_WANTED: Final = 3_000
+"""Descriptors asked for: all dialogues with as many connections as they may have."""
 LANES_USUAL: Final = 4
 """Connections that a dialogue has open on average; where more are, the kernel makes some wait."""
 HOST_DIALOGUES_MAX: Final = 48
@@ -182,7 +184,7 @@ class _Crew:
             self._hosts.setdefault(aim.addr, _Host()).waiting.append(aim)
         self._turn = deque(self._hosts.values())
         self._left, self._talking = len(aims), 0
-        self._room = max(1, min(limits.dialogues, descriptor_room() // LANES_USUAL))
+        self._room = max(1, min(limits.dialogues, descriptor_room(SOCKETS_WANTED) // LANES_USUAL))
         self._loop.call_soon(self._fill)
 
     def stop(self) -> None:

@@ -143,7 +143,8 @@ _ONE_OCTET: Final = {
     b"\t": Facts("iperf3", {"iperf3.product": "iperf3"}, 0.75),
 }
 _MAGIC: Final = (
-    (b"AMQP\0\0", "amqp"), (b"\x20\x02\x00", "mqtt"), (b"\x20\x03\x00", "mqtt"),
+    (b"AMQP\0\0", "amqp"), (b"AMQP\0\1", "amqp"), (b"AMQP\3\1", "amqp"),
+    (b"\x20\x02\x00", "mqtt"), (b"\x20\x03\x00", "mqtt"),
     (b"\x20\x02\x01", "mqtt"), (b"\x13BitTorrent protocol", "bittorrent"),
     (b"GIOP\x01", "giop"), (b"JDWP-Handshake", "jdwp"),
     (b"NBDMAGIC", "nbd"), (b"ACK\x01", "opcua"), (b"ERRF", "opcua"), (b"\x4e\x00\x0e\x00", "jrmp"),

@@ -37,7 +37,9 @@ from .reply import Reply
 from .rules import Book
 from .verdict import Verdict
 
-LANES_MAX: Final = 12
+LIKELY: Final = 20
+"""Questions after which a port that has said nothing is asked faster."""
+LANES_MAX: Final = 16
 """Connections to one port at once; beyond, the one silent for longest is given up."""
 SOCKETS_MAX: Final = 40
 """Sockets for datagrams to one port at once: they cost the port nothing."""
@@ -192,8 +194,7 @@ class Dialogue:
         """Open the connections that it is time for."""
         while self._may_start() and now >= self._next_ns:
             if len(self._lanes) >= (SOCKETS_MAX if self._transport == "udp" else LANES_MAX):
-                self._close(min(
-                    self._lanes.values(), key=lambda lane: (lane.probe is LISTEN, lane.number)))
+                self._close(min(self._lanes.values(), key=_worth))
             listen = 0
             usual = self._agenda.next_usual(self._port)
             item = self._agenda.next()
@@ -231,6 +232,8 @@ class Dialogue:
         self._actions.append(Open(self._opened, item.probe.elsewhere))
         datagram = self._transport == "udp"
         stagger_ns = self._manner.datagram_ns if datagram else self._manner.stagger_ns
+        if not datagram and self._opened > LIKELY:
+            stagger_ns = self._manner.late_ns
         self._next_ns = now + stagger_ns + 2 * self._rtt_ns
 
     def _fail(self, lane: Lane, why: Ending) -> None:
@@ -465,6 +468,11 @@ class Dialogue:
         for lane in list(self._lanes.values()):
             self._close(lane)
         self._agenda.clear()
+
+
+def _worth(lane: Lane) -> tuple[bool, bool, int]:
+    """Return what connections are kept by: who is speaking, who listens for late greetings."""
+    return bool(lane.heard), lane.probe is LISTEN, lane.number
 
 
 _TLS_REFUSED: Final = Verdict(name="tls", rule="tls", confidence=0.9)

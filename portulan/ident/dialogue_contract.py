@@ -35,6 +35,8 @@ class Manner:
     """For a late greeting, while others ask."""
     stagger_ns: int = 100 * MS
     """Between one question and the next, while nobody answers."""
+    late_ns: int = 60 * MS
+    """The same, after the likely questions."""
     datagram_ns: int = 40 * MS
     """The same, for datagrams."""
     answer_ns: int = 3_000 * MS

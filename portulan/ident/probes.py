@@ -1,7 +1,6 @@
 """What a service is asked, one table: body, usual ports, where it is defined.
 
 The order is that of asking a port of which nothing is known: the likeliest and the harmless first.
-A probe for machines that control something is sent to its usual ports alone.
 
 >>> [probe.name for probe in usual(6379)]
 ['redis-ping']
@@ -125,19 +124,25 @@ TABLE: Final[tuple[Probe, ...]] = (
     _tcp("nut", b"VER\n", (3493,), "NUT network protocol"),
     _tcp("ident", b"1, 1\r\n", (113,), "RFC 1413"),
     _tcp("minecraft", bodies.minecraft_status(), (25565,), "Java edition protocol"),
-    _tcp("pptp", bodies.pptp_start(), (1723,), "RFC 2637", usual=True),
+    _tcp("modbus", _hex("000100000005002b0e0100"), (502,), "Modbus 6.21"),
+    _tcp("spamd", b"PING SPAMC/1.2\r\n\r\n", (783,), "SpamAssassin spamd protocol"),
+    _tcp("tinc", b"0 portulan 17.7\n", (655,), "tinc 1.0 protocol"),
+    _tcp("guacd", b"6.select,3.vnc;", (4822,), "Guacamole protocol"),
+    _tcp("printer", b"\4portulan\n", (515,), "RFC 1179"),
+    _tcp("sane", _hex("00000000 01000003 00000000"), (6566,), "SANE network protocol"),
+    _tcp("pptp", bodies.pptp_start(), (1723,), "RFC 2637"),
+    _tcp("spice", bodies.spice_link(), (5930,), "SPICE protocol"),
+    _tcp("dbus", b"\0AUTH\r\n", (), "D-Bus specification"),
+    _tcp("gdb", b"$qSupported#37", (1234, 2345, 2159), "GDB remote protocol"),
+    _tcp("s7", bodies.s7_open(), (102,), "RFC 1006"),
+    _tcp("ethernet-ip", _hex("63") + bytes(23), (44818,), "CIP volume 2"),
+    _tcp("bittorrent", bodies.bittorrent_handshake(), (6881, 51413), "BEP 3"),
+    _tcp("rtmp", b"\x03" + bytes(1536), (1935,), "RTMP 1.0"),
+    # These ask somebody at a screen, or are for machines that take strangers ill.
     _tcp("adb", bodies.adb_connect(), (5555,), "Android debug bridge", usual=True),
-    _tcp("spice", bodies.spice_link(), (5930,), "SPICE protocol", usual=True),
-    _tcp("bittorrent", bodies.bittorrent_handshake(), (6881, 51413), "BEP 3", usual=True),
-    _tcp("bitcoin", bodies.bitcoin_version(), (8333,), "Bitcoin P2P", usual=True),
-    _tcp("rtmp", b"\x03" + bytes(1536), (1935,), "RTMP 1.0", usual=True),
-    _tcp("dbus", b"\0AUTH\r\n", (), "D-Bus specification", usual=True),
-    _tcp("couchbase", _hex("800b") + bytes(22), (11210,), "memcached binary", usual=True),
     _tcp("teamviewer", _hex("1724") + b"\x0a\x20" + bytes(16), (5938,), "seen", usual=True),
-    # What controls something is not asked at random ports.
-    _tcp("s7", bodies.s7_open(), (102,), "RFC 1006", usual=True),
-    _tcp("modbus", _hex("000100000005002b0e0100"), (502,), "Modbus 6.21", usual=True),
-    _tcp("ethernet-ip", _hex("63") + bytes(23), (44818,), "CIP volume 2", usual=True),
+    _tcp("bitcoin", bodies.bitcoin_version(), (8333,), "Bitcoin P2P", usual=True),
+    _tcp("couchbase", _hex("800b") + bytes(22), (11210,), "memcached binary", usual=True),
     _tcp("iec-104", _hex("680443000000"), (2404,), "IEC 60870-5-104", usual=True),
     _tcp("fins", b"FINS" + _hex("0000000c0000000000000000 00000000"), (9600,), "FINS/TCP",
          usual=True),

@@ -132,6 +132,7 @@ _SHAPES: Final = (
     _shape("x11", rb"\x01.(?:\x0b\0|\0\x0b).{36}"
            rb"(?P<vendor>[A-Za-z][\x20-\x7e]{3,60})"),
     _shape("x11", rb"\0.(?:\x0b\0\0\0|\0\x0b\0\0)..(?P<reason>[\x20-\x7e]{4,})"),
+    _shape("sane-port", rb"\0\0\0\0\x01\0\0[\x02\x03]$", only="tcp"),
     _shape("spice", rb"REDQ\x02\0\0\0"), _shape("teamviewer", rb"\x17\x24[\x0a-\x11]\x20"),
     _shape("adb", rb"(?:CNXN|AUTH)[\x00-\x03]\0\0[\x00\x01]"),
     _shape("ajp13", rb"AB\0[\x01-\xff][\x03-\x09]"), _shape("distccd", rb"DONE0000000[1-3]"),
@@ -190,6 +191,17 @@ _SHAPES: Final = (
     _shape("bittorrent-tracker", rb"d(?:14:failure reason|8:complete|8:interval)"),
     _shape("rtmp", rb"\x03.{4}(?:\0{4}|[\x00-\x09].{3}).{1528}"),
     # Text that no greeting rule reads.
+    _shape("spamd", rb"SPAMD/(?P<protocol>[0-9.]{1,5}) \d+ "),
+    _shape("guacd", rb"\d{1,2}\.(?:args|error),\d{1,3}\."),
+    _shape("tinc", rb"0 [A-Za-z0-9_]{1,64} 17(?:\.(?P<protocol>\d))?\n"),
+    _shape("printer", rb"[^\n]{0,80}(?:unknown printer|no such (?:printer|queue)|Printer .{1,60} "
+           rb"not found|your host does not have line printer access)"),
+    _shape("gdb", rb"\+?\$(?:PacketSize=|qXfer|QStartNoAckMode)"),
+    _shape("qmp", rb"\{\"QMP\": ?\{\"version\""),
+    _shape("svdrp", rb"220 [^\r\n]{1,60} SVDRP VideoDiskRecorder (?P<version>[0-9.]{1,12})"),
+    _shape("openwire", rb"\0\0..\x01ActiveMQ\0\0\0"),
+    _shape("zmtp", rb"\xff\0{7}[\x00\x01]\x7f"),
+    _shape("barrier", rb"\0\0\0[\x0b\x0c](?:Barrier|Synergy)\0\x01\0"),
     _shape("icap", rb"ICAP/1\.0 \d{3}"), _shape("ident", rb"\d+ ?, ?\d+ ?: ?(?:USERID|ERROR)"),
     _shape("asterisk-ami", rb"Asterisk Call Manager/(?P<version>[0-9.]+)"),
     _shape("freeswitch-event", rb"Content-Type: auth/request"),

@@ -57,10 +57,10 @@ class Outcome(NamedTuple):
     rtt_ns: int
 
 
-def descriptor_room() -> int:
+def descriptor_room(most: int = IN_FLIGHT_MAX) -> int:
     """Return how many sockets may be open at once, after raising the soft limit as allowed."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = IN_FLIGHT_MAX + RESERVED
+    wanted = most + RESERVED
     if soft != resource.RLIM_INFINITY and soft < wanted:
         try:
             ceiling = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
@@ -69,8 +69,8 @@ def descriptor_room() -> int:
         except (ValueError, OSError):
             pass
     if soft == resource.RLIM_INFINITY:
-        return IN_FLIGHT_MAX
-    return max(1, min(IN_FLIGHT_MAX, soft - RESERVED))
+        return most
+    return max(1, min(most, soft - RESERVED))
 
 
 class Connects:

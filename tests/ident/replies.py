@@ -60,6 +60,12 @@ REPLIES = {
     "bittorrent-dht": b"d1:rd2:id20:", "bittorrent-tracker": b"d14:failure reason3:noee",
     "rtmp": b"\x03" + bytes(1536), "icap": b"ICAP/1.0 200 OK\r\n",
 
+    "spamd": b"SPAMD/1.5 0 PONG\r\n", "guacd": b"4.args,13.VERSION_1_1_0,8.hostname;",
+    "tinc": b"0 office 17.7\n", "printer": b"lpd: portulan: unknown printer\n",
+    "gdb": b"+$PacketSize=3fff;QPassSignals+#c8", "qmp": b'{"QMP": {"version": {"qemu": {}}}}\r\n',
+    "svdrp": b"220 vdr SVDRP VideoDiskRecorder 2.6.0; Sat Nov 21; UTF-8\r\n",
+    "openwire": b"\0\0\1\x40\x01ActiveMQ\0\0\0\x0c\1\0\0", "zmtp": b"\xff" + bytes(8) + b"\x7f",
+    "barrier": b"\0\0\0\x0bBarrier\0\x01\0\x06", "sane-port": b"\0\0\0\0\1\0\0\3",
     "ident": b"22 , 9 : ERROR : X\r\n",
     "asterisk-ami": b"Asterisk Call Manager/7.0.3\r\n", "teamspeak-query": b"TS3\n\r",
     "freeswitch-event": b"Content-Type: auth/request\n\n", "hddtemp": b"|/dev/sda|X|30|C|",

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from portulan.ident.dialogue import FLOODS_MAX, LANES_MAX, Dialogue, Manner
 from portulan.ident.dialogue_lane import HEARD_MAX
-from portulan.ident.probes import TABLE, Probe
+from portulan.ident.probes import TABLE, Probe, order
 
 from .world import HANG_UP, Server, World
 
@@ -205,9 +205,14 @@ def test_printer_is_listened_to_and_never_asked():
     assert world.run().asked == () and world.server.seen == []
 
 
-def test_machine_that_controls_something_is_asked_on_its_port_alone():
-    assert "modbus" in World(Server(), 502).run().asked
-    assert "modbus" not in World(Server(), 40_502).run().asked
+def test_what_asks_somebody_at_a_screen_is_asked_on_its_port_alone():
+    assert "adb" in World(Server(), 5_555).run().asked
+    assert "adb" not in World(Server(), 40_555).run().asked
+
+
+def test_port_that_says_nothing_is_asked_everything_within_its_budget():
+    asked = World(Server(), 40_000).run().asked
+    assert {probe.name for probe in order(40_000)} == set(asked)
 
 
 DNS = Probe("dns", b"ask", (53,), "", "udp")

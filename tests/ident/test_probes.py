@@ -14,11 +14,11 @@ def test_usual_port_is_asked_its_own_first():
     assert [probe.name for probe in order(40_000)][:2] == ["http-get", "tls"]
 
 
-def test_order_asks_each_once_and_what_controls_machines_on_its_port_alone():
-    for port in (1, 80, 102, 502, 2404, 9600, 44_818):
+def test_order_asks_each_once_and_some_on_their_ports_alone():
+    for port in (1, 80, 102, 502, 2404, 5555, 9600, 44_818):
         names = [probe.name for probe in order(port)]
         assert len(names) == len(set(names))
-        assert {"s7", "modbus", "iec-104", "fins", "ethernet-ip"} & set(names) == {
+        assert {"adb", "iec-104", "fins", "bitcoin"} & set(names) == {
             probe.name for probe in usual(port) if probe.usual_only}
 
 
