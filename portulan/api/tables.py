@@ -15,6 +15,7 @@ from portulan.api.expert import COLUMNS as EXPERT
 from portulan.api.expert import expert_columns
 from portulan.api.words import Words
 from portulan.drive.capture import Batch, Capture
+from portulan.drive.flowing import gathered
 from portulan.errors import UsageError
 from portulan.store.chart import Chart
 from portulan.store.sidecar import Sidecar, write_sidecar
@@ -51,6 +52,17 @@ FIELDS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
     "tls": {
         **_PACKET, "handshake": ("tls.handshake",), "sni": ("tls.sni",), "alpn": ("tls.alpn",),
         "cipher": ("tls.cipher",), "ja3": ("tls.ja3_hash",), "ja4": ("tls.ja4",)},
+    "arp": {
+        "number": ("frame.number",), "time_ns": ("frame.time_ns",),
+        "operation": ("arp.operation",), "sender": ("arp.spa",), "sender_mac": ("arp.sha",),
+        "target": ("arp.tpa",), "target_mac": ("arp.tha",)},
+    "icmp": {
+        **_PACKET, "type": ("icmp.type", "icmpv6.type"), "code": ("icmp.code", "icmpv6.code"),
+        "ipv6": ("icmpv6.type",)},
+    "dhcp": {
+        **_PACKET, "message": ("dhcp.message",), "mac": ("dhcp.chaddr",), "id": ("dhcp.xid",),
+        "address": ("dhcp.yiaddr",), "server": ("dhcp.server",), "host": ("dhcp.hostname",),
+        "requested": ("dhcp.requested",), "lease_s": ("dhcp.lease_s",)},
 }
 """Column -> fields, one row a packet; of several fields the first that a packet has."""
 LATENCY: Final = "latency_ns"
@@ -58,8 +70,13 @@ LATENCY: Final = "latency_ns"
 LATENCY_NEEDS: Final = ("time_ns", "src", "dst", "sport", "dport", "id", "answer", "name")
 INDEXED: Final = ("packets", "dns", "http", "tls")
 """Tables of packets that an index keeps, beside flows."""
-_MARKS: Final = {"dns": ("id",), "http": ("method", "status"), "tls": ("handshake",)}
+_MARKS: Final = {
+    "dns": ("id",), "http": ("method", "status"), "tls": ("handshake",), "arp": ("operation",),
+    "icmp": ("type", "ipv6"), "dhcp": ("message",)}
 """Which columns say that a packet has a row at all."""
+_ADDRESSES: Final = (
+    ".src", ".dst", ".spa", ".tpa", ".sha", ".tha", ".chaddr", ".yiaddr")
+"""Fields that SQL has as text, not as numbers."""
 _TEXTS: Final = ("src", "dst", "protocol", "application", "sni", "alpn", "ja3", "ja4", "state",
                  "history")
 FLOW_TYPES: Final[Mapping[str, str]] = {
@@ -119,7 +136,7 @@ def _type(field: str) -> str:
 
 
 def _is_address(field: str) -> bool:
-    return field.endswith((".src", ".dst"))
+    return field.endswith(_ADDRESSES)
 
 
 def _chart_types(name: str) -> dict[str, str]:
@@ -200,7 +217,7 @@ def flow_columns(
     wanted = [name for name in FLOW_TYPES if needed is None or name in needed]
     table = FlowTable([make() for columns, make in _PARTS if not columns.isdisjoint(wanted)])
     for capture in captures:
-        for frames in capture.frames():
+        for frames in gathered(capture.frames()):
             table.add(frames)
     found: Columns = dict(table.columns())
     if {"src", "dst"} & set(wanted):

@@ -83,7 +83,9 @@ def flows(
 
 def _read(file: str, capture: Capture, damaged: list[str]) -> Iterator[Frames]:
     """Yield a file's packets; say what is damaged."""
-    yield from capture.frames()
+    from portulan.drive.flowing import gathered
+
+    yield from gathered(capture.frames())
     if capture.damage:
         click.echo(f"portulan: {printable(file)}: {printable(capture.damage, 300)}", err=True)
         damaged.append(file)

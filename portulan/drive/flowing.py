@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Final
 
 import numpy as np
 
@@ -11,7 +12,13 @@ from portulan.errors import UsageError
 from portulan.traffic.flows import FlowTable
 from portulan.traffic.segments import Conversation, Endpoint
 from portulan.traffic.streams import Chunk, Note, Stream
+from portulan.wire.frames import Frames
 from portulan.wire.ipv4 import IpProtocol
+
+GATHER_FRAMES: Final = 16_384
+"""Frames from which on a batch costs no more a frame than a larger one."""
+GATHER_OCTETS: Final = 8 << 20
+"""Octets that are copied together at most, and what that may take of memory twice."""
 
 
 class Follower:
@@ -74,3 +81,21 @@ class Follower:
             raise UsageError("only TCP and UDP have something to follow",
                              text=f"IP protocol {which.protocol}", where="--flow")
         return which, batch.take(rows)
+
+
+def gathered(batches: Iterable[Frames]) -> Iterator[Frames]:
+    """Yield the same frames in batches of some thousand: a pipe gives only tens at a time."""
+    held: list[Frames] = []
+    count = octets = 0
+    for frames in batches:
+        if held and frames.link_type != held[0].link_type:
+            yield Frames.concat(held)
+            held, count, octets = [], 0, 0
+        held.append(frames)
+        count += len(frames)
+        octets += len(frames.buffer)
+        if count >= GATHER_FRAMES or octets >= GATHER_OCTETS:
+            yield Frames.concat(held)
+            held, count, octets = [], 0, 0
+    if held:
+        yield Frames.concat(held)

@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 
 from portulan import wire
+from portulan.drive import flowing
 from portulan.drive.capture import Capture
-from portulan.drive.flowing import Follower
+from portulan.drive.flowing import Follower, gathered
 from portulan.errors import UsageError
 from portulan.link.pcapng_writer import PcapngWriter
 
@@ -60,3 +61,18 @@ def test_flow_of_a_port_used_again_is_followed_alone(tmp_path):
         writer.write(wire.Frames.of([each.pack() for each in packets], link_type=101))
     assert said(Follower.flow(1), Capture(path)) == [(0, b"old")]
     assert said(Follower.flow(2), Capture(path)) == [(0, b"new")]
+
+
+def test_small_batches_are_gathered_and_links_kept_apart(monkeypatch):
+    monkeypatch.setattr(flowing, "GATHER_FRAMES", 4)
+    ones = [wire.Frames.of([bytes([n])], [n], link_type=101 if n < 6 else 1) for n in range(9)]
+    found = list(gathered(ones))
+    assert [len(batch) for batch in found] == [4, 2, 3]
+    assert [octets[0] for batch in found for octets in batch] == list(range(9))
+    assert [batch.link_type for batch in found] == [101, 101, 1]
+    assert list(gathered([])) == []
+
+
+def test_large_buffers_are_passed_on(monkeypatch):
+    monkeypatch.setattr(flowing, "GATHER_OCTETS", 10)
+    assert [len(each) for each in gathered([wire.Frames.of([bytes(6)])] * 5)] == [2, 2, 1]
