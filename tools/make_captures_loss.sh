@@ -1,7 +1,8 @@
 #!/bin/sh
 # Make a capture of real downloads over a line that loses packets, before and behind the place of
 # the capture: HTTP and TLS 1.2 and 1.3, over IPv4 and IPv6, a reader too slow for its server, a
-# refused port, fragments. Debian has all: curl openssl nftables iproute2 tcpdump iputils-ping.
+# refused port, fragments, DNS. Debian has all: curl openssl nftables iproute2 tcpdump iputils-ping
+# dnsmasq-base bind9-dnsutils (without the last two DNS is left out).
 # Usage (root): tools/make_captures_loss.sh OUT.pcap
 set -eu
 out=$(realpath -m "${1:?usage: make_captures_loss.sh OUT.pcap}")
@@ -46,6 +47,12 @@ openssl req -x509 -newkey rsa:2048 -nodes -keyout key -out cert -days 1 -subj /C
 start there python3 -m http.server 80 --bind ::
 start there openssl s_server -accept 443 -cert cert -key key -WWW -quiet
 start there openssl s_server -accept 8443 -cert cert -key key -WWW -quiet -tls1_2
+dns=no
+if command -v dnsmasq >/dev/null && command -v dig >/dev/null; then
+    dns=yes
+    start there dnsmasq --keep-in-foreground --conf-file=/dev/null --no-resolv --no-hosts \
+        --port=53 --address=/lab.example/10.77.0.2 --pid-file="$folder/pid" --user=root
+fi
 start tcpdump --immediate-mode -q -U -i here -w capture.pcap
 sleep 1
 get() { curl -sk --max-time 20 -o /dev/null "$@" || true; }
@@ -60,6 +67,15 @@ for number in 1 2 3 4 5; do
     get --resolve "old$number.example:8443:10.77.0.2" "https://old$number.example:8443/small"
 done
 get http://10.77.0.2:81/
+if [ $dns = yes ]; then
+    for name in a.lab.example b.lab.example; do
+        for kind in A AAAA TXT; do
+            dig +time=1 +tries=2 @10.77.0.2 "$name" "$kind" >/dev/null || true
+        done
+    done
+    dig +tcp +time=2 +tries=1 @fd77::2 c.lab.example >/dev/null || true
+    dig +time=1 +tries=1 @fd77::2 no.other.example >/dev/null || true
+fi
 ping -c 2 -s 4000 -q 10.77.0.2 >/dev/null || true
 for pid in $loads; do wait "$pid" || true; done
 sleep 0.5

@@ -136,6 +136,14 @@ def test_dns_messages_are_those_of_tshark(path):
     assert mine == theirs
 
 
+def test_times_of_dns_answers_are_those_of_tshark(path):
+    theirs = Counter(
+        round(float(each) * 1e9) for (each,) in tshark(path, "dns.time", only="dns.time"))
+    mine = Counter(Capture(path).sql(
+        "select latency_ns from dns where latency_ns is not null").fetchall())
+    assert mine == Counter((each,) for each in theirs.elements())
+
+
 def test_http_messages_are_those_of_tshark(path):
     theirs = Counter(map(tuple, tshark(
         path, "http.request.method", "http.request.uri", "http.host", "http.response.code",
