@@ -39,6 +39,8 @@ from .verdict import Verdict
 
 LIKELY: Final = 20
 """Questions after which a port that has said nothing is asked faster."""
+PACE_NS: Final = 10 * MS
+"""Between late questions to a port that hangs up on each."""
 LANES_MAX: Final = 16
 """Connections to one port at once; beyond, the one silent for longest is given up."""
 SOCKETS_MAX: Final = 40
@@ -185,7 +187,8 @@ class Dialogue:
             self._finish("closed")  # a datagram that ICMP brought back
         self._lanes.pop(number, None)
         if not self.done:
-            self._next_ns = now  # who hangs up need not be waited for
+            # Who hangs up need not be waited for; nor need he be overrun.
+            self._next_ns = now + (PACE_NS if self._opened > LIKELY else 0)
             self._finish_if_told()
 
     # -- connections -------------------------------------------------------------------------
