@@ -13,8 +13,9 @@ from portulan.errors import UsageError, printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import TypeAlias
 
-    from portulan.store.sql import Answer
+    Rows: TypeAlias = Sequence[Sequence[Any]]
 
 EXIT_PARTIAL = 3
 CELL_MAX_CHARS = 60
@@ -51,7 +52,8 @@ def sql(
     damage: list[str] = []
     answer = ask(query, tables_of(sources, tell=damage.append), parquet=parquet)
     if answer is not None:
-        {"json": print_json, "csv": _csv}.get(form or "", print_table)(answer)
+        show = {"json": print_json, "csv": _csv}.get(form or "", print_rows)
+        show(answer.columns, answer.rows())
     end_with(damage)
 
 
@@ -63,20 +65,20 @@ def end_with(damage: list[str]) -> None:
         raise SystemExit(EXIT_PARTIAL)
 
 
-def print_json(answer: Answer) -> None:
+def print_json(columns: Sequence[str], rows: Rows) -> None:
     """Print one JSON object a row."""
     import msgspec
 
     encode = msgspec.json.Encoder(enc_hook=str).encode
-    for row in answer.rows():
-        line = encode(dict(zip(answer.columns, row, strict=True))).decode()
+    for row in rows:
+        line = encode(dict(zip(columns, row, strict=True))).decode()
         sys.stdout.write(line + "\n")
 
 
-def _csv(answer: Answer) -> None:
+def _csv(columns: Sequence[str], rows: Rows) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(map(_cell, answer.columns))
-    for row in answer.rows():
+    writer.writerow(map(_cell, columns))
+    for row in rows:
         writer.writerow(map(_cell, row))
 
 
@@ -88,12 +90,12 @@ def _cell(value: Any) -> Any:  # noqa: ANN401 - whatever a query gives
     return f"'{shown}" if shown.startswith(_FORMULA) else shown
 
 
-def print_table(answer: Answer) -> None:
+def print_rows(columns: Sequence[str], rows: Rows) -> None:
     """Print aligned columns for people."""
-    rows = [[_shown(value) for value in row] for row in answer.rows()]
-    names = [printable(name, CELL_MAX_CHARS) for name in answer.columns]
-    widths = [max(map(len, column)) for column in zip(names, *rows, strict=True)]
-    for line in (names, *rows):
+    shown = [[_shown(value) for value in row] for row in rows]
+    names = [printable(name, CELL_MAX_CHARS) for name in columns]
+    widths = [max(map(len, column)) for column in zip(names, *shown, strict=True)]
+    for line in (names, *shown):
         sys.stdout.write(_line(line, widths) + "\n")
 
 

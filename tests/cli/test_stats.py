@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from portulan.cli.stats import QUERIES
+from portulan.cli.stats_queries import QUERIES
 from portulan.link.pcapng_writer import PcapngWriter
 from portulan.wire import Frames
 from tests.cli.test_sql import make_capture
@@ -58,3 +58,26 @@ def test_conversations_are_those_of_tshark(tmp_path):
     mine = {frozenset((row["a"], row["b"])): row["packets"]
             for row in objects(path, "conversations")}
     assert mine == theirs
+
+
+def test_a_picture_is_written_and_bars_are_drawn(tmp_path):
+    path = make_capture(tmp_path)
+    out = portulan(path, "talkers", "--bars", "--svg", tmp_path / "t.svg", "--html",
+                   tmp_path / "t.html")
+    assert "█" in out
+    assert (tmp_path / "t.svg").read_text().startswith("<svg")
+    assert "<svg" in (tmp_path / "t.html").read_text()
+
+
+@pytest.mark.parametrize(("words", "reason"), [
+    (["sequence"], "a flow is drawn by"), (["io", "--flow", "1"], "a flow is drawn by"),
+    (["sequence", "--flow", "1"], "is a picture"), (["arp", "--svg", "x.svg"], "no picture"),
+    (["sequence", "--flow", "99", "--svg", "x.svg"], "no such flow"),
+])
+def test_what_cannot_be_drawn_is_one_line(words, reason, tmp_path):
+    run = subprocess.run(
+        [sys.executable, "-m", "portulan", "stats", str(make_capture(tmp_path)), *words],
+        capture_output=True, check=False, cwd=tmp_path, text=True)
+    assert run.returncode == 2
+    assert reason in run.stderr
+    assert len(run.stderr.splitlines()) == 1
