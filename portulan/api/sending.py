@@ -34,16 +34,17 @@ def send(
 
 def send_recv(
     packet: Packet | Header | str, *, interface: str = "", rate_pps: int = RATE_PPS,
-    timeout_s: float = 2.0, retries: int = 0,
+    timeout_s: float = 2.0, retries: int = 0, every: bool = False,
 ) -> Exchange:
     """Send a packet, or all packets of its sets, and wait for their replies.
 
     `answered` of what is returned are pairs with their `rtt_ns`, `unanswered` the probes that
-    nothing answered; `rtt_ns` is a column of all. Raises as `send` does.
+    nothing answered; `rtt_ns` is a column of all. With `every` the whole time is waited, and
+    `further` are more replies to probes that had one. Raises as `send` does.
     """
     made = parse_packet(packet) if isinstance(packet, str) else packet
     return exchange(made, interface=interface, rate_pps=rate_pps, retries=retries,
-                    timeout_ns=round(timeout_s * 1e9))
+                    timeout_ns=round(timeout_s * 1e9), every=every)
 
 
 def replay(

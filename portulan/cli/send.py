@@ -35,6 +35,8 @@ UNANSWERED_SHOWN = 10
               help="Send again what was not answered.")
 @click.option("--interval", default=0.0, type=click.FloatRange(0, 86_400), metavar="S",
               help="With --count: seconds from one to the next.")
+@click.option("--all", "every", is_flag=True,
+              help="Wait the whole time and show every reply, as of multicast, not just the first.")
 @click.option("--no-reply", is_flag=True, help="Send only; wait for nothing.")
 @click.option("-w", "out", metavar="FILE", help="Keep what was sent and what came back as pcapng.")
 @click.option("--json", "as_json", is_flag=True, help="Print each reply as one JSON object.")
@@ -42,7 +44,7 @@ UNANSWERED_SHOWN = 10
               help="Build only: print the packets' bytes as hex digits, send nothing.")
 def send(
     *, text: str, interface: str, count: int, rate: int, timeout: float, retries: int,
-    interval: float, no_reply: bool, out: str | None, as_json: bool, as_hex: bool,
+    interval: float, every: bool, no_reply: bool, out: str | None, as_json: bool, as_hex: bool,
 ) -> None:
     """Send a packet and wait for its reply; exit code 1 if nothing answers.
 
@@ -54,6 +56,8 @@ def send(
 
     if as_json and (as_hex or no_reply):
         raise UsageError("--json shows replies, which the other option does without", where="send")
+    if every and (no_reply or as_hex):
+        raise UsageError("there are no replies to show", where="--all")
     if as_hex and out:
         raise UsageError("nothing is sent that could be kept", where="-w")
     packet = parse_packet(text)
@@ -64,7 +68,7 @@ def send(
 
     def one(turn: int) -> Exchange:
         return exchange(packet, interface=interface, rate_pps=rate, retries=retries, turn=turn,
-                        timeout_ns=round(timeout * 1e9), hear=not no_reply)
+                        timeout_ns=round(timeout * 1e9), hear=not no_reply, every=every)
 
     counts = _Counts()
     with _kept(out) as keep:
@@ -76,7 +80,7 @@ def send(
                 _put_lines(done, heard=not no_reply)
             if keep is not None:
                 keep.add(done)
-    if no_reply or counts.probes > 1:
+    if no_reply or every or counts.probes > 1:
         click.echo(counts.line(heard=not no_reply), err=True)
     if not (counts.sent if no_reply else counts.rtts):
         raise SystemExit(EXIT_UNANSWERED)
@@ -99,20 +103,24 @@ class _Counts:
     """Sums over all turns."""
 
     def __init__(self) -> None:
-        self.probes = self.sent = 0
+        self.probes = self.sent = self.further = 0
         self.rtts: list[int] = []
 
     def add(self, done: Exchange) -> None:
         self.probes += len(done)
         self.sent += done.sent
+        self.further += sum(len(index) for index, _ in done.later)
         self.rtts += done.rtt_ns[done.rtt_ns >= 0].tolist()
 
     def line(self, *, heard: bool) -> str:
         if not heard:
             return f"{self.sent:,} sent"
         words = f"{self.sent:,} sent, {len(self.rtts):,} answered"
+        words += f", {self.further:,} further replies" * bool(self.further)
         if not self.rtts:
             return words
+        if len(self.rtts) == 1:
+            return f"{words}, rtt {self.rtts[0] / 1e6:.3f} ms"
         from statistics import median
 
         low, middle, high = (f"{value / 1e6:.3f}" for value in (
@@ -130,7 +138,7 @@ def _put_hex(packet: Packet, interface: str, count: int) -> None:
 
 
 def _put_lines(done: Exchange, *, heard: bool) -> None:
-    for pair in done.answered:
+    for pair in [*done.answered, *done.further]:
         click.echo(_line(pair))
     silent = done.unanswered if heard else []
     for packet in silent[:UNANSWERED_SHOWN]:
@@ -155,7 +163,7 @@ class _Replies:
         self._done = done
 
     def batches(self) -> Iterator[Batch]:
-        for index, frames in self._done.replies:
+        for index, frames in [*self._done.replies, *self._done.later]:
             yield _batch(frames, index.tolist())
 
 

@@ -66,6 +66,7 @@ class Exchange:
         self.sent_ns: Index = np.zeros(prepared.count, np.int64)
         """When each left (Unix time, of the last try), 0 if it did not."""
         self._replies: list[tuple[Index, Frames]] = []
+        self._later: list[tuple[Index, Frames]] = []
 
     @property
     def unreached(self) -> Mapping[int, str]:
@@ -90,27 +91,41 @@ class Exchange:
             yield part.interface, replace(left, time_ns=times[times > 0])
 
     def reply_frames(self) -> Iterator[tuple[str, Frames]]:
-        """Yield interfaces and the first replies that came there."""
-        for index, frames in self._replies:
+        """Yield interfaces and the replies that came there."""
+        for index, frames in [*self._replies, *self._later]:
             for part in self._prepared.parts:
                 if index[0] in part.index:
                     yield part.interface, frames
                     break
 
+    @property
+    def later(self) -> list[tuple[Index, Frames]]:
+        """Further replies to probes that had one, if `every` reply was asked for."""
+        return self._later
+
     @cached_property
     def answered(self) -> list[Pair]:
         """Probes with their replies, in the order of the probes."""
-        replies: dict[int, CapturedPacket] = {}
-        for index, frames in self._replies:
+        return sorted(self._pairs(self._replies), key=lambda pair: pair.sent.number)
+
+    @cached_property
+    def further(self) -> list[Pair]:
+        """Probes with a further reply, in the order of the replies."""
+        return sorted(self._pairs(self._later), key=lambda pair: pair.reply.time_ns)
+
+    def _pairs(self, batches: list[tuple[Index, Frames]]) -> Iterator[Pair]:
+        chosen = np.zeros(len(self), np.bool_)
+        for index, _ in batches:
+            chosen[index] = True
+        sent = {packet.number: packet for packet in self._packets(chosen)}
+        for index, frames in batches:
             for number, octets, time_ns in zip(
                 index.tolist(), frames, frames.time_ns.tolist(), strict=True
             ):
-                replies[number] = CapturedPacket(
+                reply = CapturedPacket(
                     octets, number=number + 1, time_ns=time_ns, length=len(octets),
                     link_type=frames.link_type)
-        return [
-            Pair(packet, replies[packet.number - 1], int(self.rtt_ns[packet.number - 1]))
-            for packet in self._packets(self.rtt_ns >= 0)]
+                yield Pair(sent[number + 1], reply, max(time_ns - int(self.sent_ns[number]), 0))
 
     @cached_property
     def unanswered(self) -> list[CapturedPacket]:
@@ -146,15 +161,17 @@ class Exchange:
 def exchange(
     packet: Packet | Header, *, interface: str = "", rate_pps: int = RATE_PPS,
     timeout_ns: int = 2_000_000_000, retries: int = 0, turn: int = 0, hear: bool = True,
+    every: bool = False,
 ) -> Exchange:
     """Send all frames of a packet and wait for their replies, unless nobody is to `hear` them.
 
-    Each unanswered probe is sent up to `retries` times more, `timeout_ns` after the last of a try.
+    The first reply to each counts; with `every` the whole time is waited, and all are kept. Each
+    unanswered probe is sent up to `retries` times more, `timeout_ns` after the last of a try.
     """
     whole = with_numbers(packet if isinstance(packet, Packet) else Packet((packet,)), turn)
     prepared = prepare(whole, interface, resolve=resolve)
     with ExitStack() as stack:
-        run = _Run(prepared, stack, rate_pps=rate_pps, hear=hear)
+        run = _Run(prepared, stack, rate_pps=rate_pps, hear=hear, every=every)
         return run.run(timeout_ns if hear else 0, retries if hear else 0)
 
 
@@ -218,9 +235,11 @@ class _Run:
     """Frames out, paced; replies in, matched as they come."""
 
     def __init__(
-        self, prepared: Prepared, stack: ExitStack, *, rate_pps: int, hear: bool
+        self, prepared: Prepared, stack: ExitStack, *, rate_pps: int, hear: bool,
+        every: bool = False,
     ) -> None:
         self._parts, self._rate, self._hear = prepared.parts, rate_pps, hear
+        self._every = every
         self._done = Exchange(prepared)
         self._poll = select.poll()
         self._links: list[Link] = []
@@ -236,7 +255,9 @@ class _Run:
         for _ in range(1 + retries):
             self._send_all()
             until = Clock.now() + timeout_ns
-            while self._hear and self._left() and (wait := until - Clock.now()) > 0:
+            while self._hear and (wait := until - Clock.now()) > 0:
+                if not (self._every or self._left()):
+                    break
                 self._listen(wait)
             if not self._left():
                 break
@@ -295,17 +316,20 @@ class _Run:
         questions, part = self._questions[number], self._parts[number]
         if questions is None:
             return
-        row, by = questions.match(frames)
+        row, by = questions.match(frames, every=self._every)
         index = part.index[row]
-        # The first reply counts, and only one to a probe that has left already.
-        fresh = (self._done.rtt_ns[index] < 0) & (self._done.sent_ns[index] > 0)
-        index, by = index[fresh], by[fresh]
-        index, first = np.unique(index, return_index=True)
-        by = by[first]
-        if len(index):
-            replies = frames.take(by).compact()
-            self._done.rtt_ns[index] = np.maximum(replies.time_ns - self._done.sent_ns[index], 0)
-            self._done.replies.append((index, replies))
+        left = self._done.sent_ns[index] > 0  # only a probe that has left already is answered
+        index, by = index[left], by[left]
+        _, first = np.unique(index, return_index=True)
+        fresh = np.zeros(len(index), np.bool_)
+        fresh[first] = self._done.rtt_ns[index[first]] < 0
+        if fresh.any():
+            chosen, replies = index[fresh], frames.take(by[fresh]).compact()
+            self._done.rtt_ns[chosen] = np.maximum(
+                replies.time_ns - self._done.sent_ns[chosen], 0)
+            self._done.replies.append((chosen, replies))
+        if self._every and not fresh.all():
+            self._done.later.append((index[~fresh], frames.take(by[~fresh]).compact()))
 
 
 def _open(part: Outgoing, *, hear: bool) -> Link:

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from portulan.wire.arp import ARP, ArpOperation
 from portulan.wire.dns import DNS
 from portulan.wire.ethernet import EtherType
-from portulan.wire.frames import Frames
+from portulan.wire.frames import Frames, LinkType
 from portulan.wire.header import BY_PORT, octets_at
 from portulan.wire.icmp import ICMP, IcmpType
 from portulan.wire.icmpv6 import Icmp6Type
@@ -74,11 +74,11 @@ class Questions:
         self._used = np.zeros(len(rows), np.int64)
         """By the first place of each key: how many replies it has had."""
 
-    def match(self, replies: Frames) -> tuple[Index, Index]:
+    def match(self, replies: Frames, *, every: bool = False) -> tuple[Index, Index]:
         """Return which probes are answered, and by which row of `replies`.
 
-        Probes that cannot be told apart take replies in turn; what is left over answers nothing.
-        A probe may be named twice, by different kinds of reply.
+        Probes that cannot be told apart take replies in turn; what is left over answers nothing,
+        or with `every` the last of them. A probe may be named twice, by different kinds of reply.
         """
         if not len(self._rows) or not len(replies):
             return np.empty(0, np.int64), np.empty(0, np.int64)
@@ -94,6 +94,8 @@ class Questions:
         place = first + self._used[first] + _rank(first)
         np.add.at(self._used, first, 1)
         free = place < last
+        if every:
+            place, free = np.minimum(place, last - 1), np.ones_like(free)
         answered, by = self._rows[place[free]], rows[free]
         order = np.argsort(by, kind="stable")
         return answered[order], by[order]
@@ -151,10 +153,11 @@ def _asked(frames: Frames) -> Iterator[Keys]:
     yield from _asked_tcp(frames, at)
     for rows, ends, ports, extra in _udp(frames, at, asked=True):
         own, peer, kind = ends.src, ends.dst, _kind(_UDP, ends.family)
-        kind, peer = _to_everybody(kind, peer, ends.family)
+        kind, peer = _to_everybody(kind, peer, ends.family, _to_group(frames, rows))
         yield _keys(rows, kind, peer, own=own, extra=ports | extra)
     for rows, ends, protocol, extra in _echoes(frames, at, asked=True):
-        kind, peer = _to_everybody(_kind(_ECHO, ends.family, protocol), ends.dst, ends.family)
+        kind, peer = _to_everybody(
+            _kind(_ECHO, ends.family, protocol), ends.dst, ends.family, _to_group(frames, rows))
         yield _keys(rows, kind, peer, own=ends.src, extra=extra)
     yield from _quotable(frames, at, np.arange(len(frames)))
     yield from _arps(frames, at, ArpOperation.REQUEST)
@@ -187,9 +190,19 @@ def _told(frames: Frames) -> Iterator[Keys]:
     yield _keys(rows, kind[other], ends.src, own=ends.dst, extra=extra[other])
 
 
-def _to_everybody(kind: Word, peer: tuple[Word, Word], family: Word) -> tuple[Word, Any]:
+def _to_group(frames: Frames, rows: Index) -> NDArray[np.bool_]:
+    """Return which frames go to many on their link, as to a network's broadcast address."""
+    if frames.link_type != LinkType.ETHERNET:
+        return np.zeros(len(rows), np.bool_)
+    group: NDArray[np.bool_] = frames.buffer[frames.offset[rows]] & 1 != 0
+    return group
+
+
+def _to_everybody(
+    kind: Word, peer: tuple[Word, Word], family: Word, group: NDArray[np.bool_]
+) -> tuple[Word, Any]:
     """Leave out the address asked if it stands for many: multicast, broadcast."""
-    many = (family == 4) & (peer[1] >= np.uint64(0xE000_0000))
+    many = group | (family == 4) & (peer[1] >= np.uint64(0xE000_0000))
     many |= (family == 6) & (peer[0] >> np.uint64(56) == np.uint64(0xFF))
     kind = np.where(many, kind | np.uint64(_EVERYBODY), kind)
     zero = np.uint64(0)

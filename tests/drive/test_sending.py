@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from portulan.wire import (
     LinkType,
     TcpFlags,
 )
-from tests.link.namespace import inside
+from tests.link.namespace import inside, run
 
 from .sending_ground import ground
 
@@ -153,3 +154,46 @@ def test_other_traffic_never_enters_the_ring(ground):
     with link:
         heard = [frame for _ in range(3) for frame in link.receive(100_000_000)]
     assert [frame[-5:] for frame in heard if frame[23] == 17] == [b"reply"]
+
+
+def answering(ground, times):
+    """Return a socket of `far` and a thread that answers one datagram so often."""
+    with inside(ground.far):
+        server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        server.bind(("10.9.0.2", 0))
+
+    def answer():
+        _, peer = server.recvfrom(100)
+        for number in range(times):
+            server.sendto(bytes([number]), peer)
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    return server, thread
+
+
+def test_every_reply_is_kept_when_asked_for(ground):
+    server, thread = answering(ground, 3)
+    with server:
+        packet = IPv4(dst="10.9.0.2") / UDP(dport=server.getsockname()[1]) / b"?"
+        done = asked(ground, packet, every=True, timeout_ns=300_000_000)
+        thread.join()
+    assert [bytes(pair.reply)[-1] for pair in [*done.answered, *done.further]] == [0, 1, 2]
+    assert sum(len(frames) for _, frames in done.reply_frames()) == 3
+    assert all(0 <= pair.rtt_ns < 300_000_000 for pair in done.further)
+
+
+def test_first_reply_alone_is_kept_otherwise(ground):
+    server, thread = answering(ground, 3)
+    with server:
+        packet = IPv4(dst="10.9.0.2") / UDP(dport=server.getsockname()[1]) / b"?"
+        done = asked(ground, packet)
+        thread.join()
+    assert len(done.answered) == 1 and not done.further
+
+
+def test_question_to_a_broadcast_address_is_answered_by_whoever(ground):
+    run("ip", "netns", "exec", ground.far, "sysctl", "-qw",
+        "net.ipv4.icmp_echo_ignore_broadcasts=0")
+    done = asked(ground, IPv4(dst="10.9.0.255") / ICMP.echo())
+    assert str(only_reply(done)["ip.src"]) == "10.9.0.2"

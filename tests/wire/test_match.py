@@ -107,3 +107,19 @@ def test_any_octets_match_without_fault(octets):
         frames = Frames.of(octets, link_type=link_type)
         row, by = Questions(frames).match(frames)
         assert len(row) == len(by)
+
+
+def test_every_reply_goes_to_the_last_of_those_it_may_answer():
+    probes = build(OUT / UDP(sport=7, dport=[9, 9]))
+    replies = build(BACK / UDP(sport=9, dport=7) / b"x")
+    replies = Frames.of(list(replies) * 4, link_type=replies.link_type)
+    questions = Questions(probes)
+    assert questions.match(replies)[0].tolist() == [0, 1]
+    assert questions.match(replies, every=True)[0].tolist() == [1] * 4
+
+
+def test_frame_to_a_group_is_answered_from_any_address():
+    asked = OUT.replace(dst="10.9.0.255") / UDP(sport=7, dport=9)
+    reply = Ethernet() / BACK / UDP(sport=9, dport=7)
+    assert matched(Ethernet(dst="ff:ff:ff:ff:ff:ff") / asked, reply) == [True]
+    assert matched(Ethernet(dst=MAC) / asked, reply) == [False]
