@@ -42,6 +42,9 @@ HURRIED: Final = replace(
     Manner(), budget_ns=2_500_000_000, usual_greet_ns=1_000_000_000, patience_ns=2_000_000_000,
     answer_ns=1_000_000_000)
 """The manner towards a host of tarpits."""
+MUTE_MAX: Final = 1_000
+"""Silent ports of a host where none has answered, after which its others are not asked: something
+takes connections on all ports, and nobody is behind them."""
 ELSEWHERE: Final = frozenset({"tftp"})
 """What is answered from another port than the one that was asked."""
 UDP_LIKELY: Final = (
@@ -168,6 +171,11 @@ class _Host:
         """Whether it wastes time: much silence and hardly an answer."""
         return self.silent >= SILENT_MAX and self.silent > 4 * self.answered
 
+    @property
+    def hollow(self) -> bool:
+        """Whether asking it on is in vain."""
+        return self.silent >= MUTE_MAX and not self.answered
+
 
 class _Crew:
     """Starts dialogues host by host in turn, and ends a host whose time is up."""
@@ -228,6 +236,8 @@ class _Crew:
         elif outcome.state == "silent":
             host.silent += 1
         self._tell(Identified(talk.aim, outcome, talk.elapsed_ns))
+        if host.hollow:
+            self._end_host(host)
         if not self._left and host.timer is not None:
             host.timer.cancel()
         self._loop.call_soon(self._fill)

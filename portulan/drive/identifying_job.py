@@ -14,7 +14,7 @@ from portulan.drive.identifying import DIALOGUES_MAX, Aim, Identification, Limit
 from portulan.drive.identifying_events import service_event
 from portulan.drive.plan import Plan
 from portulan.drive.step import Step
-from portulan.record import AnyEvent, End, Host, Port, Progress, Service
+from portulan.record import AnyEvent, End, Host, Note, Port, Progress, Service
 
 SILENT_ASKED_MAX: Final = 32
 """Silent UDP ports of one host that are asked in every likely protocol; where more are silent, it
@@ -105,8 +105,10 @@ class Identifying:
             contact=request.contact, dialogues=dialogues(self._plan.aim.rate_pps))
         self._under_way = Identification(aims, limits=limits)
         told = began = Clock.now()
+        unasked: Counter[str] = Counter()
         for done, found in enumerate(self._under_way.found(), 1):
             event, now = service_event(found), Clock.now()
+            unasked[found.aim.addr] += found.outcome.state == "stopped"
             events: list[AnyEvent] = []
             if event is not None:
                 events = [*self._opened(event), event]
@@ -119,12 +121,24 @@ class Identifying:
                     eta_s=round(elapsed_s * (len(aims) - done) / done, 1))
                 events.append(progress)
             yield Step(events, progress=progress)
+        if not self.stopped:
+            yield Step(_notes(unasked, limits))
 
     def _opened(self, event: Service) -> Iterator[Port]:
         """Yield a port that was silent to the scan, and has answered now."""
         port = self._ports.get((event.addr, event.port, event.protocol))
         if port is not None and port.state != "open":
             yield msgspec.structs.replace(port, state="open", reason="udp-response", frames=[])
+
+
+def _notes(unasked: Counter[str], limits: Limits) -> list[AnyEvent]:
+    """Return what to tell of hosts whose ports were not all asked to the end."""
+    why = "its time was up" if limits.host_timeout_s else "too many of its ports say nothing"
+    return [
+        Note(addr=addr, text=f"services: {count} open port{'s' if count > 1 else ''} not asked to "
+             f"the end, {why}", level="warning")
+        for addr, count in unasked.items() if count
+    ]
 
 
 def dialogues(rate_pps: float) -> int:

@@ -5,6 +5,7 @@ import threading
 
 import pytest
 
+from portulan.drive import identifying
 from portulan.drive.identifying import Aim, Identification, Limits, udp_probes
 from portulan.ident.dialogue import MS, Manner
 
@@ -88,6 +89,15 @@ def test_time_of_a_host_ends_all_its_dialogues_and_every_port_is_told():
         got = found(*aims([*ports, ssh]), host_timeout_s=1.0, per_host=4)
     assert set(got) == {*ports, ssh}
     assert {got[port].outcome.state for port in ports} <= {"stopped", "silent"}
+
+
+def test_host_that_is_silent_on_all_ports_is_given_up(monkeypatch):
+    monkeypatch.setattr(identifying, "MUTE_MAX", 3)
+    brief = Manner(budget_ns=200 * MS, greet_ns=20 * MS, patience_ns=50 * MS, answer_ns=50 * MS)
+    with talkers.serving(talkers.silent, count=9) as ports:
+        got = found(*aims(ports), per_host=1, manner=brief)
+    states = [each.outcome.state for each in got.values()]
+    assert states.count("silent") == 3 and states.count("stopped") == 6
 
 
 def test_a_host_s_share_bounds_its_dialogues():

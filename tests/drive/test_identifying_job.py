@@ -7,7 +7,7 @@ import pytest
 from portulan.drive.identifying import DIALOGUES_MAX
 from portulan.drive.identifying_job import SILENT_ASKED_MAX, Identifying, dialogues
 from portulan.drive.step import Step
-from portulan.record import End, Host, Port, Service
+from portulan.record import End, Host, Note, Port, Service
 
 from . import talkers
 from .plans import events_of, job, plan
@@ -97,6 +97,14 @@ def test_many_silent_datagram_ports_are_a_firewall_and_left_alone():
     (0, DIALOGUES_MAX), (1e9, DIALOGUES_MAX), (400, 10), (1, 1)])
 def test_rate_bounds_the_dialogues_at_once(rate_pps, at_once):
     assert dialogues(rate_pps) == at_once
+
+
+def test_host_whose_time_is_up_has_a_note_of_what_was_not_asked():
+    with talkers.serving(talkers.silent, count=3) as ports:
+        events = named(*map(port, ports), end(), host_timeout_s=0.4)
+    [note] = [event for event in events if isinstance(event, Note)]
+    assert note.text == "services: 3 open ports not asked to the end, its time was up"
+    assert isinstance(events[-1], End)
 
 
 def test_stop_ends_naming_as_interrupted():
