@@ -13,6 +13,8 @@ PERIOD_MAX_NS: Final = 8 * SECOND
 PERIOD_MIN_NS: Final = 100_000
 #: Bounds this close are one number: to ask early in order to narrow them further costs more.
 TIGHT: Final = 1.02
+#: Bounds that far apart mean that we asked too seldom to have kept it from running over.
+LOOSE: Final = 1.5
 #: A period seen once is taken to be at most this much longer.
 PROVISION: Final = 2.0
 #: The most tokens there can have been when a question came too early.
@@ -134,8 +136,8 @@ class Bucket:
 
     def was_empty(self, asked_ns: int, early_ns: float) -> None:
         """Learn that a question of this time came too early; `early_ns` is what `early` said."""
-        if not self.least_ns:  # before, it may have been full: count from the next answer
-            self._first_ns = -1
+        if self.most_ns > LOOSE * self.least_ns:
+            self._first_ns = -1  # before, it may have been full: count from the next answer
         self.least_ns = max(self.least_ns, min(early_ns, self.most_ns))
         self._guess_ns = max(self._guess_ns, self.least_ns)
         again = early_ns >= (1 - SAME) * self._peak_ns

@@ -285,6 +285,8 @@ class Limits:
         self._schedules: dict[int, Schedule] = {}
         self._host: dict[int, int] = {}
         self._wakes: list[tuple[int, int]] = []
+        self._wake_of: dict[int, int] = {}
+        self._wait_ns = 0
         self._asked: dict[Ask, int] = {}
 
     @property
@@ -311,7 +313,7 @@ class Limits:
     @property
     def idle(self) -> bool:
         """Whether nothing is left to ask."""
-        return not self._wakes
+        return self.deadline() is None
 
     def owe(
         self, host: int, probes: NDArray[np.int64], *, sentinel: int, burst: int, since_ns: int,
@@ -320,24 +322,33 @@ class Limits:
         """Begin a schedule for a host whose last refusal answered a question of `since_ns`."""
         bucket = Bucket(since_ns, burst=min(max(burst, 1), BURST_MAX), _filled_ns=now)
         self._schedules[host] = Schedule(sentinel, bucket, deque(probes.tolist()))
-        heapq.heappush(self._wakes, (now, host))
+        self._wake(host, now)
 
     def ask(self, now: int, wait_ns: int, room: int) -> list[Ask]:
         """Return what to ask now."""
+        self._wait_ns = wait_ns
         asked: list[Ask] = []
-        while self._wakes and self._wakes[0][0] <= now and len(asked) < room:
+        while (wake := self.deadline()) is not None and wake <= now and len(asked) < room:
             _, host = heapq.heappop(self._wakes)
+            del self._wake_of[host]
             schedule = self._schedules[host]
             asked += schedule.ask(now, wait_ns, room - len(asked))
             if not schedule.done:
-                wake = max(schedule.next_ns(wait_ns), now + 1)
-                heapq.heappush(self._wakes, (wake, host))
+                self._wake(host, max(schedule.next_ns(wait_ns), now + 1))
         for each in asked:
             self._asked[each] = now
         return asked
 
+    def _wake(self, host: int, time_ns: int) -> None:
+        """Look after a host at this time instead of any other."""
+        if self._wake_of.get(host) != time_ns:
+            self._wake_of[host] = time_ns
+            heapq.heappush(self._wakes, (time_ns, host))
+
     def deadline(self) -> int | None:
         """Return when (ns) `ask` has something to do, None if never."""
+        while self._wakes and self._wake_of.get(self._wakes[0][1]) != self._wakes[0][0]:
+            heapq.heappop(self._wakes)  # it was put off, or brought forward
         return self._wakes[0][0] if self._wakes else None
 
     def hear(self, host: NDArray[np.int64], answers: Answers) -> None:
@@ -353,6 +364,7 @@ class Limits:
                 schedule.refused(probe, try_no)
             else:
                 schedule.answered(probe)
+            self._wake(number, schedule.next_ns(self._wait_ns))
 
     def asked_at(self, probe: int, try_no: int) -> int:
         """Return when (ns) a question of a schedule was asked, -1 if it was not."""
