@@ -32,7 +32,10 @@ class ScanOptions(TypedDict, total=False):
     exclude: str | Sequence[str]
     ports: str
     top_ports: int
+    exclude_ports: str
     method: Method
+    also: list[Method]
+    tcp_flags: int | None
     discover: bool
     family: int
     interface: str

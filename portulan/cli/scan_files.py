@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from portulan.errors import UsageError
 
@@ -13,6 +13,12 @@ if TYPE_CHECKING:
     from portulan.api import Scan
     from portulan.drive.request import Word
     from portulan.record import AnyEvent
+
+#: nmap's letters behind -o, and what says the same here.
+NMAP_FORMATS: Final = {
+    "X": "write -o FILE.xml", "N": "write -o FILE.txt", "G": "write -o FILE.csv, or use --json",
+    "A": "write -o FILE.xml -o FILE.txt; the chart is kept anyway", "S": "write -o FILE.txt",
+}
 
 
 # -- reading ---------------------------------------------------------------------------------
@@ -61,6 +67,9 @@ def check_output(name: str, *, kept: bool) -> None:
     from portulan.render import BINARY, renderer
 
     path = Path(name)
+    if name in NMAP_FORMATS:
+        raise UsageError("the file's suffix says the format", text=f"-o{name}", where="-o",
+                         hint=NMAP_FORMATS[name])
     if path.suffix not in BINARY:
         renderer(path.suffix)
     elif path.suffix == ".pcapng" and not kept:

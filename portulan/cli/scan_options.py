@@ -25,9 +25,12 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 METHODS: Final[dict[str, Method]] = {
     "S": "syn", "T": "connect", "n": "ping", "A": "ack", "W": "window", "F": "fin", "N": "null",
     "X": "xmas", "U": "udp", "Y": "sctp", "O": "protocols",
+    "M": "maimon",
 }
 #: Letters that are no methods but go with most: naming services, and looking at them.
 VERSIONS, CHECKS = "V", "C"
+#: Ports of -F.
+FAST_PORTS: Final = 100
 #: What help puts the flags under.
 WHOM, HOW, PACE, SHOW = "Whom to ask", "What to ask", "How fast and how long", "What is shown"
 
@@ -76,21 +79,25 @@ class Options:
                      help="Yes, more than 65,536 public addresses.")
 
     ports: str = flag("-p", metavar="PORTS", panel=HOW,
-                      help="Ports: 22,80,1-1024,http*, or - for all.")
+                      help="Ports: 22,80,1-1024,http*, T:443,U:53, or - for all.")
     top_ports: int | None = flag(
         "--top-ports", type=click.IntRange(1), metavar="N", default=None, panel=HOW,
         help="The N most common ports. [default: 1000]")
+    fast: bool = flag("-F", is_flag=True, default=False, panel=HOW,
+                      help=f"The {FAST_PORTS} most common ports.")
+    exclude_ports: str = flag("--exclude-ports", metavar="PORTS", panel=HOW,
+                              help="Leave these ports out, as -p names them; always wins.")
     kind: tuple[str, ...] = flag(
-        "-s", multiple=True, metavar="S|T|U|Y|A|W|F|N|X|O|V|C|n", default=(), panel=HOW,
+        "-s", multiple=True, metavar="TYPE", default=(), panel=HOW,
         help="-sS SYN scan, -sT connect scan, -sU UDP, -sY SCTP INIT, -sA ACK, -sW Window, "
-             "-sF FIN, -sN NULL, -sX Xmas, -sO IP protocols, -sn hosts only; -sSU joins TCP and "
-             "UDP; -sV names the services behind open ports, -sC also looks at them by safe "
-             "checks. [default: the best allowed]")
+             "-sF FIN, -sN NULL, -sX Xmas, -sM Maimon, -sO IP protocols, -sn hosts only; "
+             "-sSU joins TCP and UDP; -sV names the services behind open ports, -sC also looks "
+             "at them by safe checks. [default: the best allowed]")
     scan_flags: str = flag(
         "--scanflags", metavar="FLAGS", panel=HOW,
         help="TCP flags of your own, as SYNFIN or 0x03; -s says how to read the answers.")
     ping: str | None = flag(
-        "-P", type=click.Choice(["n"]), metavar="n", default=None, panel=HOW,
+        "-P", metavar="n", default=None, panel=HOW,
         help="-Pn: take every host for up, don't ask first.")
     everything: bool = flag(
         "-A", is_flag=True, default=False, panel=HOW,
@@ -147,6 +154,8 @@ class Options:
                          help="Events as JSON Lines on stdout.")
     every_state: bool = flag("--all", is_flag=True, default=False, panel=SHOW,
                              help="List every port, not only open ones.")
+    reason: bool = flag("--reason", is_flag=True, default=False, panel=SHOW,
+                        help="Say why each port is in its state: that is always done.")
     only_open: bool = flag("--open", is_flag=True, default=False, panel=SHOW,
                            help="Show open ports only.")
     outputs: tuple[str, ...] = flag(
@@ -162,8 +171,11 @@ class Options:
             known = ", ".join(f"-s{letter}" for letter in (*METHODS, VERSIONS, CHECKS))
             raise UsageError("no such scan", text=f"-s{''.join(sorted(unknown))}",
                              hint=f"there are {known}")
-        if self.ports and self.top_ports:
-            raise UsageError("-p and --top-ports say two things", hint="give one of them")
+        if sum(map(bool, (self.ports, self.top_ports, self.fast))) > 1:
+            raise UsageError("-p, -F and --top-ports each say which ports", hint="give one of them")
+        if self.ping not in (None, "n"):
+            raise UsageError("no such way to find hosts", text=f"-P{self.ping}", where="-P",
+                             hint="there is -Pn; ARP, ND, ICMP and TCP are asked by themselves")
         if self.ip4 and self.ip6:
             raise UsageError("-4 and -6 leave nothing", hint="give one of them")
         if "n" in self._letters and self.ping:
@@ -230,7 +242,9 @@ class Options:
         for name in self.exclude_files:
             exclude += read_words(name, "--exclude-file")
         return Request(
-            targets=targets, exclude=exclude, ports=self.ports, top_ports=self.top_ports or 0,
+            targets=targets, exclude=exclude, ports=self.ports,
+            top_ports=FAST_PORTS if self.fast else self.top_ports or 0,
+            exclude_ports=self.exclude_ports,
             method=methods[0], also=methods[1:],
             tcp_flags=parse_flags(self.scan_flags) if self.scan_flags else None,
             discover=self.ping is None,
@@ -269,4 +283,6 @@ def read_time(text: str, where: str) -> float:
 
 
 #: Fields that say how to show a scan, not what it does: they go with `--resume`.
-SHOWING: Final = frozenset({"resume", "as_json", "only_open", "outputs", "no_reverse"})
+SHOWING: Final = frozenset({
+    "resume", "as_json", "only_open", "outputs", "no_reverse", "reason",
+})

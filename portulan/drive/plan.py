@@ -50,8 +50,8 @@ class ScopeNeeded(UsageError):  # noqa: N818 - says what is needed, as UsageErro
 #: Scans by raw frames, as people say it.
 SCAN_NAME: Final = {
     "syn": "SYN scan", "ack": "ACK scan", "window": "Window scan", "fin": "FIN scan",
-    "null": "NULL scan", "xmas": "Xmas scan", "udp": "UDP scan", "sctp": "SCTP INIT scan",
-    "protocols": "IP protocol scan",
+    "null": "NULL scan", "xmas": "Xmas scan", "maimon": "Maimon scan", "udp": "UDP scan",
+    "sctp": "SCTP INIT scan", "protocols": "IP protocol scan",
 }
 #: Whose ports methods ask; those that are not here ask TCP's.
 PROTOCOL_OF: Final = {"udp": "udp", "sctp": "sctp", "protocols": "ip"}
@@ -166,11 +166,12 @@ class Plan:
 def take_aim(request: Request, resolve: Resolve) -> Aim:
     """Return whom a request means; raises `UsageError` for what may not or cannot be asked."""
     _check_numbers(request)
-    ports = _ports(request)
+    out = _ports_out(request)
+    ports = _ports(request).without(out)
     targets = parse_targets(
         [Word(*word) for word in request.targets], ports=ports, resolve=resolve,
         exclude=[Word(*word) for word in request.exclude],
-        family=request.family or None, protocols=protocols_of(request),
+        family=request.family or None, protocols=protocols_of(request), ports_out=out,
     )
     _check_protocol(request, targets)
     _check_forbidden(targets)
@@ -351,6 +352,13 @@ def _ports(request: Request) -> PortSet:
         name: range(PROTOCOL_MAX + 1) if name == "ip" else top_ports(count, name)
         for name in protocols
     })
+
+
+def _ports_out(request: Request) -> PortSet:
+    if not request.exclude_ports:
+        return PortSet()
+    return parse_ports(
+        request.exclude_ports, protocols=protocols_of(request), where="--exclude-ports")
 
 
 def _check_protocol(request: Request, targets: Targets) -> None:

@@ -8,7 +8,7 @@ import msgspec
 
 Method: TypeAlias = Literal[
     "auto", "syn", "connect", "ping", "ack", "window", "fin", "null", "xmas",
-    "udp", "sctp", "protocols",
+    "maimon", "udp", "sctp", "protocols",
 ]
 Word: TypeAlias = tuple[str, str]
 """A text and where it stood: ("10.0.0.1", "hosts.txt:3")."""
@@ -31,6 +31,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ports: str = ""
     """nmap's notation; empty: the top `top_ports`."""
     top_ports: int = 0
+    exclude_ports: str = ""
+    """In the same notation; these are never asked."""
     method: Method = "auto"
     also: list[Method] = []
     """Further methods, each for ports of another protocol."""

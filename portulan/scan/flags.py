@@ -1,4 +1,4 @@
-"""Ask TCP ports by other flags than SYN alone: ACK, Window, FIN, NULL, Xmas, any that are given.
+"""Ask TCP ports by other flags than SYN alone: ACK, Window, FIN, NULL, Xmas, or what is given.
 
 What a stack must answer is RFC 9293 section 3.10.7: a segment for no connection is reset, and the
 reset repeats the acknowledgement number it was sent, or acknowledges the sequence number where
@@ -8,8 +8,9 @@ accepts what has SYN without ACK; no port answers a reset.
 Deviations are known, and they are why these scans only ever say `open|filtered` of silence:
 Windows, and some embedded stacks, reset every FIN, NULL and Xmas probe, so all ports look closed;
 some BSDs put a window into the reset of an open port (what the Window scan looks at), while most
-stacks put 0 into both, so all ports look closed to it. Linux drops SYN together with FIN at an
-open port, where others accept it.
+stacks put 0 into both, so all ports look closed to it. The Maimon scan (FIN with ACK) finds ports
+of old BSDs only, which dropped it where they should have reset it. Linux drops SYN together with
+FIN at an open port, where others accept it.
 """
 
 from __future__ import annotations
@@ -53,6 +54,9 @@ MANNERS: Final = {
     "ack": Manner(TcpFlags.ACK, State.UNFILTERED, State.UNFILTERED, State.FILTERED),
     "window": Manner(TcpFlags.ACK, State.CLOSED, State.OPEN, State.FILTERED),
     "fin": Manner(TcpFlags.FIN, State.CLOSED, State.CLOSED, State.OPEN_FILTERED),
+    "maimon": Manner(
+        TcpFlags.FIN | TcpFlags.ACK, State.CLOSED, State.CLOSED, State.OPEN_FILTERED,
+    ),
     "null": Manner(TcpFlags(0), State.CLOSED, State.CLOSED, State.OPEN_FILTERED),
     "xmas": Manner(
         TcpFlags.FIN | TcpFlags.PSH | TcpFlags.URG, State.CLOSED, State.CLOSED,

@@ -95,6 +95,9 @@ EVERY_PORT: Final = PortSet(*(tuple(range(PORT_MAX + 1)),) * 3, tuple(range(PROT
 """All ports of all protocols, 0 among them."""
 
 
+NO_PORTS: Final = PortSet()
+
+
 def parse_ports(
     text: str, *, protocols: Sequence[str] = ("tcp",), where: str = "-p"
 ) -> PortSet:

@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 from portulan.errors import UsageError
 from portulan.target.hosts import HostSpec, Word, net_around, parse_host
-from portulan.target.ports import EVERY_PORT, PortSet
+from portulan.target.ports import EVERY_PORT, NO_PORTS, PortSet
 from portulan.target.ranges import Range, address_count, merge
 
 Resolve: TypeAlias = Callable[[str], Sequence[str]]
@@ -81,13 +81,15 @@ def parse_targets(
     family: int | None = None,
     where: str = "target",
     protocols: Sequence[str] = ("tcp",),
+    ports_out: PortSet = NO_PORTS,
 ) -> Targets:
     """Return what the texts name, without what `exclude` names; raises `UsageError`.
 
-    `ports` go to targets that name none; `protocols` are those of ports without a prefix. A name
-    means its first address, of IPv4 if it has one and `family` is None; excluding it excludes all.
+    `ports` go to targets that name none, `ports_out` are taken from those that name some;
+    `protocols` are those of ports without a prefix. A name means its first address, of IPv4 if it
+    has one and `family` is None; excluding it excludes all.
     """
-    reader = _Reader(resolve, family, protocols)
+    reader = _Reader(resolve, family, protocols, ports_out)
     for spec in specs:
         reader.add(_word(spec, where), ports)
     if not reader.wanted:
@@ -107,8 +109,11 @@ def _word(spec: str | Word, where: str) -> Word:
 class _Reader:
     """Reads specs one by one, resolves names, and remembers what they were called."""
 
-    def __init__(self, resolve: Resolve, family: int | None, protocols: Sequence[str]) -> None:
+    def __init__(
+        self, resolve: Resolve, family: int | None, protocols: Sequence[str], ports_out: PortSet,
+    ) -> None:
         self.resolve, self.family, self.protocols = resolve, family, protocols
+        self._ports_out = ports_out
         self.wanted: list[Block] = []
         self._names: dict[Address, dict[str, None]] = {}
         self._zones: dict[Address, str] = {}
@@ -117,7 +122,7 @@ class _Reader:
 
     def add(self, word: Word, ports: PortSet) -> None:
         spec = parse_host(word.text, where=word.where, protocols=self.protocols)
-        ports = spec.ports or ports
+        ports = spec.ports.without(self._ports_out) if spec.ports else ports
         if not spec.name:
             self._add_literal(spec, ports)
             return

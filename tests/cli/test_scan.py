@@ -96,6 +96,11 @@ BAD = {
     "no such flag": (["127.0.0.1", "--scanflags", "SYNX"], "SYNFIN"),
     "flags of 9 bits": (["127.0.0.1", "--scanflags", "0x100"], "8 bits"),
     "flags of a connect scan": (["127.0.0.1", "-sT", "--scanflags", "FIN"], "--scanflags"),
+    "nmap's -oX": (["127.0.0.1", "-oX", "out.xml"], "-o FILE.xml"),
+    "nmap's -PS": (["127.0.0.1", "-PS22"], "-Pn"),
+    "fast and ports": (["127.0.0.1", "-F", "-p", "1"], "-F"),
+    "every port excluded": (["127.0.0.1", "-p", "1-9", "--exclude-ports", "1-20"], "no port"),
+    "no port to exclude": (["127.0.0.1", "--exclude-ports", "x y"], "--exclude-ports"),
     "timing": (["127.0.0.1", "-T", "9"], "-T"),
     "negative rate": (["127.0.0.1", "--max-rate", "-1"], "--max-rate"),
     "rate nan": (["127.0.0.1", "--max-rate", "nan"], "--max-rate"),
@@ -209,6 +214,19 @@ def test_same_seed_same_order_another_seed_another(capsysbinary):
     assert one == same
     assert one != other
     assert sorted(one) == sorted(other)
+
+
+def test_ports_excluded_are_never_asked_whoever_names_them(capsysbinary):
+    lines = dry(capsysbinary, "10.0.0.1", "10.0.0.2:80,443", "-sSU", "-p", "T:79-82,U:80,81",
+                "--exclude-ports", "80,T:82")
+    assert sorted((e["addr"][-1], e["protocol"], e["port"]) for e in map(json.loads, lines)) == [
+        ("1", "tcp", 79), ("1", "tcp", 81), ("1", "udp", 81), ("2", "tcp", 443), ("2", "udp", 443)]
+
+
+def test_fast_means_the_hundred_most_common_ports(capsysbinary):
+    ports = {json.loads(line)["port"] for line in dry(capsysbinary, "10.0.0.1", "-F", "--reason")}
+    assert len(ports) == 100
+    assert {22, 80, 443} < ports
 
 
 def test_exclusion_wins_in_what_would_be_sent(capsysbinary):
