@@ -7,6 +7,7 @@ import contextlib
 import errno
 import socket
 import ssl
+import sys
 from functools import cache
 from typing import Final, Protocol, TypeAlias
 
@@ -23,14 +24,17 @@ BUSY_RETRY_S: Final = 0.05
 OP_LEGACY_SERVER_CONNECT: Final = 0x4
 """Servers that cannot renegotiate safely (RFC 5746) are looked at all the same."""
 
+TCP_INFO_SIZE, TCP_INFO_RTT = 72, 68
+"""Octets of struct tcp_info up to tcpi_rtt, and where that (us) begins (linux/tcp.h)."""
+
 Address: TypeAlias = tuple[str, int] | tuple[str, int, int, int]
 
 
 class Told(Protocol):
     """Whom a wire tells what happens to it; the number is the wire's own."""
 
-    def opened(self, number: int) -> None:
-        """Tell that it stands."""
+    def opened(self, number: int, rtt_ns: int) -> None:
+        """Tell that it stands, and the round trip as the kernel measured it."""
 
     def heard(self, number: int, data: bytes) -> None:
         """Tell what came."""
@@ -116,7 +120,14 @@ class Wire:
             self._end(_ending(error or errno.ECONNREFUSED))
             return
         self._loop.add_reader(sock.fileno(), self._readable)
-        self._told.opened(self._number)
+        self._told.opened(self._number, self._rtt_ns(sock))
+
+    def _rtt_ns(self, sock: socket.socket) -> int:
+        """Return what the handshake took; our own clock may have been late to look."""
+        if self._kind != socket.SOCK_STREAM:
+            return 0  # there was none
+        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO_SIZE)
+        return int.from_bytes(info[TCP_INFO_RTT : TCP_INFO_RTT + 4], sys.byteorder) * 1_000
 
     def _readable(self) -> None:
         if self._sock is None:

@@ -127,13 +127,13 @@ class Dialogue:
 
     # -- what happened -----------------------------------------------------------------------
 
-    def opened(self, number: int, now: int) -> None:
-        """Tell that a connection stands."""
+    def opened(self, number: int, now: int, rtt_ns: int | None = None) -> None:
+        """Tell that a connection stands, and its round trip if the kernel has measured it."""
         lane = self._lanes.get(number)
         if lane is None or lane.state != LaneState.OPENING:
             return
         lane.move(LaneEvent.OPENED)
-        lane.rtt_ns = now - lane.opened_ns
+        lane.rtt_ns = now - lane.opened_ns if rtt_ns is None else rtt_ns
         self._rtt_ns = min(lane.rtt_ns, self._rtt_ns) if self._stood else lane.rtt_ns
         self._stood = True
         self._listen(lane, now)

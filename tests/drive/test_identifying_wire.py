@@ -15,7 +15,8 @@ class Told:
         self.say = b""
         self.over = asyncio.get_running_loop().create_future()
 
-    def opened(self, number):
+    def opened(self, number, rtt_ns):
+        assert 0 <= rtt_ns < 10**9
         self.news.append("opened")
         if self.say == b"tls":
             self.wire.secure()
