@@ -23,19 +23,23 @@ EACH_MAX: Final = 12
 
 @click.command("explain", context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("chart", metavar="CHART")
-@click.argument("addr", metavar="ADDR")
+@click.argument("addr", required=False, metavar="[ADDR]")
 @click.argument("port", required=False, metavar="[PORT]")
 @click.option("-v", "--audit", is_flag=True,
               help="For an auditor: times, raw numbers and octets of each packet, the file's "
                    "SHA-256, and the command that shows the packets.")
 @click.option("--json", "as_json", is_flag=True,
               help="An object a finding, as JSON Lines on stdout.")
-def explain(chart: str, addr: str, port: str | None, *, audit: bool, as_json: bool) -> None:
+def explain(chart: str, addr: str | None, port: str | None, *, audit: bool, as_json: bool) -> None:
     """Draw the exchange that proves a finding, check it again, and say why the state follows.
 
     CHART is a chart's id, a unique part of it, a folder, or `last`. PORT is a number, or U:53,
     T:80 where both are there. Without PORT the host is explained, and its ports that are listed.
+    A state or a reason alone, as `explain filtered` or `explain no-response`, is told in words.
     """
+    if addr is None:
+        _print_words(chart, as_json=as_json)
+        return
     from portulan.api import open_chart
 
     found = open_chart(chart)
@@ -220,3 +224,27 @@ def _print_json(told: list[Explanation]) -> None:
 
     for one in told:
         sys.stdout.write(json.dumps(as_object(one)) + "\n")
+
+
+def _print_words(word: str, *, as_json: bool) -> None:
+    """Say what a state or a reason means, whatever was scanned."""
+    import json
+
+    from portulan.errors import UsageError
+    from portulan.render.ladder import meaning
+    from portulan.render.reasons import STATES, WHY, words_about
+    from portulan.render.text import plain
+
+    found = words_about(word.lower())
+    if not found:
+        words = ", ".join(dict.fromkeys([*STATES, *(reason for _, reason in WHY)]))
+        raise UsageError("no such state or reason, and no address to explain", text=word,
+                         hint=f"give CHART ADDR, or one of {words}")
+    for entry, methods in found.items():
+        if as_json:
+            click.echo(json.dumps({
+                "type": "meaning", "word": word.lower(), "of": methods, "text": entry.text,
+                "rule": entry.rule, "doubt": entry.doubt}))
+        else:
+            alone = len(found) == 1
+            click.echo("\n".join(plain(line) for line in meaning([] if alone else methods, entry)))

@@ -5,7 +5,7 @@ Lines are spans as in `layout`: the terminal gives them colours, plain text drop
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -13,6 +13,7 @@ from portulan.errors import printable
 from portulan.render.exchange import Seen, words
 from portulan.render.layout import Line
 from portulan.render.reasoning import Explanation
+from portulan.render.reasons import Why
 from portulan.wire.columns import plain
 from portulan.wire.tcp import TCP
 
@@ -49,6 +50,25 @@ def ladder(found: Explanation, *, width: int = 80, audit: bool = False) -> Itera
         yield from _wrapped(found.named, width, style="name")
     for note in found.notes:
         yield from _wrapped(f"The run notes: {note}", width, style="name")
+
+
+#: Kinds of scans as people call them.
+_SCANS: Final = {
+    "": "other", "connect": "connect", "flags": "--scanflags", "window": "Window", "xmas": "Xmas",
+    "ip": "IP protocol",
+}
+
+
+def meaning(methods: Sequence[str], why: Why, *, width: int = 80) -> Iterator[Line]:
+    """Yield what a word means; of several meanings, in which scans it has this one."""
+    if "host" in methods:
+        yield [("Of a host", "label")]
+    elif methods:
+        names = ", ".join(_SCANS.get(one, one.upper()) for one in methods)
+        yield [(f"In {names} scans", "label")]
+    yield from _wrapped(_in_brackets(why.text, why.rule), width)
+    if why.doubt:
+        yield from _wrapped(f"But: {why.doubt}", width, style="dim")
 
 
 def _title(found: Explanation) -> Iterator[Line]:

@@ -194,6 +194,36 @@ HOST: Final = {
 }
 
 
+#: What the states mean, as nmap's users know them.
+STATES: Final = {
+    "open": "Something on the host takes connections or datagrams on this port. What it is, only "
+            "talking to it tells (-sV).",
+    "closed": "The host answered that nothing listens there: it is up, and no filter hid the port.",
+    "filtered": "The question or the answer was dropped or refused on the way, so it cannot be "
+                "told whether something listens there.",
+    "unfiltered": "The port can be reached, but the scan (ACK) does not tell open from closed.",
+    "open|filtered": "Nothing came back, and for this kind of scan an open port is silent as well "
+                     "as a filtered one.",
+    "up": "The host answered some question.",
+    "down": "Nothing was heard of the host; a firewall that drops everything looks the same.",
+}
+
+
+def words_about(word: str) -> dict[Why, list[str]]:
+    """Return what a state or a reason means, and in which scans; empty for no such word.
+
+    Of several, the meaning in all other scans comes last but for that of a host (`host`).
+    """
+    if word in STATES:
+        return {Why(STATES[word]): []}
+    found: dict[Why, list[str]] = {}
+    rows = [(method, entry) for (method, reason), entry in WHY.items() if reason == word]
+    rows.sort(key=lambda row: not row[0])
+    for method, entry in (*rows, *([("host", HOST[word])] if word in HOST else [])):
+        found.setdefault(entry, []).append(method)
+    return found
+
+
 def why(method: str, reason: str) -> Why:
     """Return how a port's state follows; of a reason we don't know, only its name."""
     found = WHY.get((method, reason)) or WHY.get(("", reason))

@@ -30,6 +30,26 @@ def test_connect_scan_without_packets_says_what_the_kernel_told(chart, capsys):
     assert "127.0.0.1 is up" in host
 
 
+def test_state_or_reason_alone_is_told_in_words(capsys):
+    main(["explain", "Filtered"])
+    assert "cannot be told" in " ".join(capsys.readouterr().out.split())
+    main(["explain", "no-response"])
+    out = capsys.readouterr().out
+    assert "In UDP scans" in out and "In FIN, NULL, Xmas scans" in out and "Of a host" in out
+    assert max(map(len, out.splitlines())) <= 80
+    main(["explain", "reset", "--json"])
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert {of for row in rows for of in row["of"]} >= {"", "ack", "host"}
+
+
+def test_word_that_is_neither_is_refused_with_those_there_are(capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["explain", "nonsense"])
+    assert caught.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "syn-ack" in line and "filtered" in line
+
+
 def test_protocol_and_long_form_of_an_address_are_understood(chart, capsys):
     main(["explain", "last", "127.0.0.1", "T:1"])
     assert "1/tcp is closed" in capsys.readouterr().out

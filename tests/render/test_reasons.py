@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 
-from portulan.render.reasons import ASKED, HOST, WHY, why, why_host
+from portulan.record import HostState, PortState
+from portulan.render.reasons import ASKED, HOST, WHY, why, why_host, words_about
 from portulan.scan.verdict import REASON_TEXT
 
 
@@ -11,6 +14,11 @@ def test_every_reason_of_a_scan_has_its_words(reason):
     for method in ASKED:
         assert "The reason is" not in why(method, reason).text
     assert "The reason is" not in why_host(reason).text
+
+
+@pytest.mark.parametrize("state", [*get_args(PortState), *get_args(HostState)])
+def test_every_state_has_its_words(state):
+    assert state == "unknown" or next(iter(words_about(state))).text
 
 
 def test_unknown_reason_is_named():
