@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import rich_click as click
@@ -31,9 +32,13 @@ _SIDES = {"a": (0,), "b": (1,), "both": (0, 1)}
 @click.option("--side", type=click.Choice(["a", "b", "both"]), default="both",
               help="Only what the first (a) or the second endpoint (b) said.")
 @click.option("--raw", "form", flag_value="raw", help="The bytes as they are.")
+@click.option("--objects", "folder", metavar="DIR", default=None,
+              type=click.Path(file_okay=False, path_type=Path),
+              help="Write the bodies of HTTP messages to this new folder: of the flow, or of all.")
 @click.option("--hex", "form", flag_value="hex", help="Hexadecimal, with each side's offsets.")
 def follow(
-    *, file: str, number: int | None, pair: str | None, side: str, form: str | None
+    *, file: str, number: int | None, pair: str | None, side: str, form: str | None,
+    folder: Path | None,
 ) -> None:
     """Print what a conversation said, in order, whatever became of its packets.
 
@@ -44,6 +49,12 @@ def follow(
     from portulan.drive.capture import Capture
     from portulan.drive.flowing import Follower
 
+    if folder is not None:
+        if pair is not None or form or side != "both":
+            raise UsageError("objects are of a flow or of all", where="--objects",
+                             hint="leave out --tcp, --side, --raw and --hex")
+        _export(file, number, folder)
+        return
     if (number is None) == (pair is None):
         raise UsageError("say which conversation", hint="--flow N or --tcp A:P-B:Q")
     capture = Capture(file)
@@ -55,6 +66,29 @@ def follow(
     for note in follower.notes:
         _say(note)
     if _damaged(file, capture) or missing:
+        raise SystemExit(EXIT_PARTIAL)
+
+
+def _export(file: str, number: int | None, folder: Path) -> None:
+    """Write bodies to a folder that is made for them, and a line about each to stdout."""
+    from portulan.drive.capture import Capture
+    from portulan.drive.exporting import Exporter
+
+    capture = Capture(file)
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        raise UsageError("is there already", text=str(folder), where="--objects",
+                         hint="name a new folder: nothing is overwritten") from None
+    partial = False
+    for at, (flow, found) in enumerate(Exporter(capture, number).objects(), 1):
+        path = folder / f"{at:05d}-{found.name}"
+        path.write_bytes(found.body)
+        partial |= bool(found.fault)
+        said = (path.name, f"{len(found.body)} bytes", f"flow {flow}", f"packet {found.frame}",
+                found.content_type, f"{found.host}{found.target}", found.fault)
+        click.echo("  ".join(printable(word, 120) for word in said if word))
+    if _damaged(file, capture) or partial:
         raise SystemExit(EXIT_PARTIAL)
 
 

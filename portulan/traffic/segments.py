@@ -90,10 +90,11 @@ class Conversation:
         at = locate(some)
         whole = at.of(self.protocol)
         some, at = some.take(whole), at.take(whole)
-        yield from _segments(some, at, side[whole].astype(np.int64), numbers[rows[whole]])
+        yield from segments_of(some, at, side[whole].astype(np.int64), numbers[rows[whole]])
 
 
-def _segments(some: Frames, at: Located, side: Index, numbers: Index) -> Iterator[Segment]:
+def segments_of(some: Frames, at: Located, side: Index, numbers: Index) -> Iterator[Segment]:
+    """Yield each packet as a segment; all are of one protocol, TCP or UDP."""
     if not len(at):
         return
     tcp = bool(at.protocol[0] == IpProtocol.TCP)

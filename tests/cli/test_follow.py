@@ -96,3 +96,24 @@ def test_download_that_tcpdump_captured_has_the_files_hash(tmp_path):
     assert (code, err) == (0, "")
     body = out.partition(b"\r\n\r\n")[2]
     assert hashlib.sha256(body).digest() == hashlib.sha256(data).digest()
+
+
+def test_objects_go_to_a_new_folder_and_nowhere_else(path, tmp_path):
+    packets = [
+        A / TCP(sport=9, dport=80, seq=1, ack=50, flags=24) / b"GET /../../x.txt HTTP/1.1\r\n\r\n",
+        B / TCP(sport=80, dport=9, seq=50, ack=30, flags=24)
+        / b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"]
+    capture = tmp_path / "h.pcapng"
+    with PcapngWriter(capture, link_type=101) as writer:
+        writer.write(Frames.of([each.pack() for each in packets], link_type=101))
+    folder = tmp_path / "out"
+    code, out, err = portulan(capture, "--objects", folder)
+    assert (code, err) == (0, "")
+    assert b"00001-x.txt  2 bytes  flow 1  packet 2" in out
+    assert [each.name for each in folder.iterdir()] == ["00001-x.txt"]
+    assert (folder / "00001-x.txt").read_bytes() == b"hi"
+    code, _, err = portulan(capture, "--objects", folder)
+    assert code == 2
+    assert "is there already" in err
+    code, _, err = portulan(capture, "--objects", tmp_path / "o", "--raw")
+    assert (code, "leave out" in err) == (2, True)
