@@ -141,7 +141,7 @@ def _capped(item: Range, word: Word) -> Range:
     if item.family == 6 and item.count > V6_COUNT_MAX:
         _refuse("more IPv6 addresses than can be walked through", word,
                 "name hosts, or nets of /104 and smaller (16,777,216 addresses); "
-                "`portulan discover` asks a link who is there")
+                "`portulan discover --link IFACE` finds who is on a link")
     return item
 
 
