@@ -64,4 +64,23 @@ def line(event: Port | Service) -> str:
     told = " ".join(word for word in words if word)
     if not event.product and event.banner:
         told += f"  {event.banner.strip()!r}"
-    return printable(f"{place}  {told}", 200)
+    return printable(f"{place}  {told}{_sealed(event)}", 240)
+
+
+def _sealed(event: Service) -> str:
+    """Return TLS and whom the certificate names: `  TLSv1.3 shop.example until 2027-01-31`."""
+    tls = event.handshake
+    if tls is None:
+        return ""
+    words = [f"STARTTLS {tls.version}" if tls.starttls else tls.version]
+    if tls.certificates:
+        from datetime import UTC, datetime
+
+        from portulan.ident.certificates import read
+
+        found = read(tls.certificates[0])
+        if found is not None:
+            until = datetime.fromtimestamp(found.not_after_s, UTC)
+            words += [found.subject, f"until {until:%Y-%m-%d}"]
+            words += ["self-signed"] if found.self_signed else []
+    return "  " + " ".join(word for word in words if word)

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 
 from click.testing import CliRunner
 
 from portulan.cli.banner import banner, line
-from portulan.record import Port, Service
+from portulan.record import Port, Service, Tls
 from tests.drive import talkers
 
 
@@ -33,6 +34,21 @@ def test_line_shows_what_was_said_where_no_product_is_known_and_nothing_reaches_
                         banner="\x1b]0;evil\x07\x1b[2Jhello\u202e\r\n"))
     assert said.startswith("[::1]:9/tcp  unknown") and "hello" in said
     assert said.isprintable()
+
+
+def test_line_of_tls_names_the_certificate():
+    with talkers.serving(talkers.inside_tls(talkers.answer_http)) as [port]:
+        done = CliRunner().invoke(banner, [f"127.0.0.1:{port}"])
+    place, rest = done.output.strip().split("  ", 1)
+    assert place == f"127.0.0.1:{port}/tcp"
+    assert re.fullmatch(
+        r"http \(TLS\) nginx 1\.22\.1  TLSv1\.3 .*until \d{4}-\d\d-\d\d self-signed", rest)
+
+
+def test_line_survives_a_certificate_that_is_none():
+    event = Service(addr="10.0.0.1", port=25, protocol="tcp", name="smtp", handshake=Tls(
+        version="TLSv1.2", starttls=True, certificates=[b"no DER"]))
+    assert line(event) == "10.0.0.1:25/tcp  smtp  STARTTLS TLSv1.2"
 
 
 def test_line_of_a_closed_port():
