@@ -14,7 +14,8 @@ import rich_click as click
 @click.option("-L", "--link", "links", multiple=True, metavar="IFACE",
               help="Everybody on this link: its own IPv4 nets, IPv6 by multicast to all nodes.")
 @click.option("-e", "interface", metavar="IFACE", default="", help="Use this interface.")
-@click.option("-R", "--names", is_flag=True, help="Ask DNS for the names of hosts that are up.")
+@click.option("-R", "--names", is_flag=True,
+              help="Ask DNS for the names of hosts that are up; those on the link, themselves too.")
 @click.option("-n", "no_names", is_flag=True, help="Don't: the default, for nmap's users.")
 @click.option("--dns-server", "server", metavar="ADDR[#PORT]", default="",
               help="Ask this server for names; implies -R. [default: the machine's own]")
