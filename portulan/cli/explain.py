@@ -85,9 +85,11 @@ def _port(text: str) -> tuple[str, int]:
     from portulan.render.wording import PREFIXES
 
     prefix, colon, number = text.rpartition(":")
-    protocol = PREFIXES.get(prefix.upper(), "") if colon else ""
-    if not number.isdecimal() or int(number) > 65_535 or (colon and not protocol):
-        raise UsageError("no port", text=text, hint="a number up to 65535, or as U:53")
+    number, slash, name = number.partition("/")
+    protocol = PREFIXES.get(prefix.upper(), "") if colon else name.lower() if slash else ""
+    known = protocol in PREFIXES.values() or not (colon or slash)
+    if not number.isdecimal() or int(number) > 65_535 or not known or (colon and slash):
+        raise UsageError("no port", text=text, hint="a number up to 65535, or as 53/udp or U:53")
     return protocol, int(number)
 
 
