@@ -53,7 +53,7 @@ if command -v dnsmasq >/dev/null && command -v dig >/dev/null; then
     start there dnsmasq --keep-in-foreground --conf-file=/dev/null --no-resolv --no-hosts \
         --port=53 --address=/lab.example/10.77.0.2 --pid-file="$folder/pid" --user=root
 fi
-start tcpdump --immediate-mode -q -U -i here -w capture.pcap
+start tcpdump --immediate-mode -B 32768 -s 2000 -q -U -i here -w capture.pcap
 sleep 1
 get() { curl -sk --max-time 20 -o /dev/null "$@" || true; }
 loads=""

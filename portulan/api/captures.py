@@ -34,7 +34,7 @@ class Tables(capture.Capture):
     """The tables of a capture; each is read from the packets when its columns are asked for."""
 
     def table(self, name: str) -> Table:
-        """Return packets, layers, flows, dns, http or tls as a table.
+        """Return packets, layers, flows, streams, dns, http or tls as a table.
 
         Raises `UsageError` for another name.
         """
@@ -46,6 +46,10 @@ class Tables(capture.Capture):
     def flows(self) -> Table:
         """Return who talked to whom, one row a flow, see `traffic.flows.Flow`."""
         return self.table("flows")
+
+    def streams(self) -> Table:
+        """Return what both sides of each TCP connection said, one row a flow, held in memory."""
+        return self.table("streams")
 
     def dns(self) -> Table:
         """Return DNS messages; answers know how long they took."""
@@ -60,7 +64,7 @@ class Tables(capture.Capture):
         return self.table("tls")
 
     def sql(self, query: str) -> duckdb.DuckDBPyRelation:
-        """Run SQL over the tables packets, flows, dns, http, tls; what is not named is not made.
+        """Run SQL over the tables that `table` knows; only what is named is made.
 
         Take rows with `.fetchall()` or `.fetchnumpy()`. Raises `UsageError` if the query is wrong.
         """

@@ -21,6 +21,8 @@ from portulan.store.chart import Chart
 from portulan.store.sidecar import Sidecar, write_sidecar
 from portulan.store.sql import ABSENT, Source
 from portulan.store.tables import TABLES, columns
+from portulan.traffic.contents import COLUMNS as CONTENTS
+from portulan.traffic.contents import Contents
 from portulan.traffic.flows import BASE, FlowTable
 from portulan.traffic.names import COLUMNS as NAMES
 from portulan.traffic.names import Names
@@ -83,6 +85,11 @@ FLOW_TYPES: Final[Mapping[str, str]] = {
     name: "VARCHAR" if name in _TEXTS else "BIGINT"
     for name in ("number", *BASE, "vlan", "flags_fwd", "flags_rev", *NAMES, *QUALITY)}
 """What is known of a flow, and its SQL type."""
+STREAM_TYPES: Final[Mapping[str, str]] = {
+    "number": "BIGINT", "src": "VARCHAR", "dst": "VARCHAR", "sport": "BIGINT", "dport": "BIGINT",
+    "start_ns": "BIGINT", "end_ns": "BIGINT", "data_fwd": "BLOB", "data_rev": "BLOB",
+    "missing_fwd": "BIGINT", "missing_rev": "BIGINT"}
+"""What is known of a TCP connection's contents; `number` is that of its flow."""
 _PARTS: Final = ((frozenset(NAMES), Names), (frozenset(QUALITY), Quality))
 """What a flow table needs to know these columns."""
 INDEX_VERSION: Final = f"{__version__} 1 " + ",".join(
@@ -127,7 +134,8 @@ def _capture_types() -> dict[str, dict[str, str]]:
     tables = {name: {column: _type(fields[0]) for column, fields in table.items()}
               for name, table in FIELDS.items()}
     tables["dns"][LATENCY] = "BIGINT"
-    return {"flows": dict(FLOW_TYPES), "expert": dict(EXPERT), **tables}
+    return {"flows": dict(FLOW_TYPES), "streams": dict(STREAM_TYPES), "expert": dict(EXPERT),
+            **tables}
 
 
 def _type(field: str) -> str:
@@ -168,7 +176,7 @@ def _of_captures(
     kept = _kept(name, files, tell, needed)
     if kept is not None:
         return kept
-    made = {"flows": flow_columns, "expert": expert_columns}.get(name)
+    made = {"flows": flow_columns, "streams": stream_columns, "expert": expert_columns}.get(name)
     found = made(captures, needed) if made else packet_columns(captures, name, needed)
     for capture in captures:
         if capture.damage:
@@ -224,6 +232,21 @@ def flow_columns(
         found["src"], found["dst"] = map(Words.plain, table.addresses())
     found["protocol"] = Words.plain(map(str, table.protocols()))
     return {name: found[name] for name in wanted}
+
+
+def stream_columns(
+    captures: Sequence[Capture], needed: Collection[str] | None = None
+) -> Columns:
+    """Return columns of STREAM_TYPES, one row a TCP flow; what was said is held in memory."""
+    wanted = [name for name in STREAM_TYPES if needed is None or name in needed]
+    table = FlowTable([Contents()] if not set(wanted).isdisjoint(CONTENTS) else [])
+    for capture in captures:
+        for frames in gathered(capture.frames()):
+            table.add(frames)
+    found: Columns = dict(table.columns())
+    found["src"], found["dst"] = map(Words.plain, table.addresses())
+    tcp = np.flatnonzero(found["protocol"] == IpProtocol.TCP)
+    return {name: found[name][tcp] for name in wanted}
 
 
 def packet_columns(

@@ -37,9 +37,10 @@ def sql(
 ) -> None:
     """Ask captures and charts with SQL; they can be joined.
 
-    Tables of captures: packets, flows, dns, http, tls; of charts: hosts, ports, services. Only
-    those that the query names are made. Functions: in_net(ip, net), is_private(ip). Without a
-    source the newest chart is asked. A query reaches no file and no network.
+    Tables of captures: packets, flows, streams, dns, http, tls, arp, icmp, dhcp, expert; of charts:
+    hosts, ports, services. Only what the query reads is made. Functions: in_net(ip, net),
+    is_private(ip). Without a source the newest chart is asked. A query reaches no file and no
+    network.
     """
     from portulan.api.tables import keep_index
     from portulan.api.tables import sources as tables_of

@@ -11,6 +11,7 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from portulan.errors import UsageError, printable
@@ -35,7 +36,8 @@ class Source:
     types: Mapping[str, str]
     """Column -> SQL type; the first is the one that counts rows."""
     make: Callable[[Collection[str]], Columns]
-    """Makes the named columns, perhaps others, too: text as objects, numbers as they are."""
+    """Makes the named columns, perhaps others, too: text and octets as objects, numbers as they
+    are."""
 
 
 class Answer:
@@ -113,7 +115,9 @@ def _fill(
         source = tables[name]
         made = source.make(needed)
         connection.execute(f"DROP TABLE {name}")
-        connection.register(f"{name}_columns", {each: made[each] for each in needed})
+        connection.register(f"{name}_columns", {
+            each: _hex(made[each]) if source.types[each] == "BLOB" else made[each]
+            for each in needed})
         listed = ", ".join(
             _expression(column, kind, made[column] if column in needed else None)
             for column, kind in source.types.items())
@@ -161,8 +165,17 @@ def _expression(column: str, kind: str, values: NDArray[Any] | None) -> str:
     """Return what a column is; its type is said, as it must not change with the values."""
     if values is None:  # never read
         return f'NULL::{kind} AS "{column}"'
+    if kind == "BLOB":
+        return f'unhex("{column}") AS "{column}"'
     absent = f'NULLIF("{column}", {ABSENT})' if values.dtype.kind == "i" else f'"{column}"'
     return f'{absent}::{kind} AS "{column}"'
+
+
+def _hex(values: NDArray[Any]) -> NDArray[Any]:
+    """Return octets as digits: of Python's bytes DuckDB takes what `repr` says."""
+    found = np.empty(len(values), object)
+    found[:] = [None if value is None else value.hex() for value in values.tolist()]
+    return found
 
 
 @lru_cache(NETS_KEPT)

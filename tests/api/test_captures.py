@@ -4,7 +4,7 @@ import pytest
 
 from portulan.api.captures import Capture, Merged
 from portulan.errors import UsageError
-from tests.cli.test_sql import make_capture
+from tests.cli.test_sql import ASK, make_capture
 
 
 @pytest.fixture
@@ -35,3 +35,11 @@ def test_sql_joins_tables_of_one_capture(path):
 
 def test_merged_captures_have_tables_too(path):
     assert Merged([path, path]).flows()["packets_fwd"].tolist() == [4, 2]
+
+
+def test_streams_tell_what_was_said(path):
+    streams = Capture(path).streams()
+    said = ASK[1:]  # its first octet has the number of the SYN
+    assert streams["data_fwd"].tolist() == [said]
+    assert streams.sql("select number, octet_length(data_fwd) from streams").fetchall() == [
+        (1, len(said))]

@@ -54,10 +54,10 @@ def portulan(*words):
 
 
 def test_page_has_ten_queries():
-    assert len(QUERIES) == 11
+    assert len(QUERIES) == 12
 
 
-@pytest.mark.parametrize("number", range(11))
+@pytest.mark.parametrize("number", range(12))
 def test_query_of_the_page_runs(number, both):
     from portulan.api.tables import sources
     from portulan.store.sql import ask

@@ -94,3 +94,11 @@ def test_parquet_is_written_whole_and_nothing_else(tmp_path):
     with pytest.raises(UsageError):
         ask("select * from nope", {}, parquet=tmp_path / "b.parquet")
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_octets_are_blobs():
+    octets = np.empty(3, object)
+    octets[:] = [b"\x00\xff'", b"", None]
+    table = Source({"o": "BLOB"}, lambda needed: {"o": octets})
+    assert ask("select o, octet_length(o) from t", {"t": table}).rows() == [
+        (b"\x00\xff'", 3), (b"", 0), (None, None)]
