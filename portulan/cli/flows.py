@@ -39,7 +39,14 @@ def _idle(context: click.Context, parameter: click.Parameter, value: str | None)
 
 
 @click.command("flows")
-@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.argument("files", metavar="FILE...", nargs=-1)
+@click.option("-e", "interfaces", metavar="IFACE", multiple=True,
+              help="Watch an interface instead of reading files: a table that updates.")
+@click.option("-c", "--count", type=click.IntRange(min=1), default=None,
+              help="With -e: end after so many packets.")
+@click.option("--duration", type=click.FloatRange(min=0, min_open=True), default=None,
+              metavar="SECONDS", help="With -e: end after this time; Ctrl-C ends it, too.")
+@click.option("-w", "out", metavar="FILE", default=None, help="With -e: keep the packets.")
 @click.option("-f", "text", metavar="FILTER", help="Only packets it accepts.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a flow.")
 @click.option("-l", "--long", "long", is_flag=True,
@@ -50,8 +57,9 @@ def _idle(context: click.Context, parameter: click.Parameter, value: str | None)
 @click.option("--idle", metavar="SECONDS|zeek", callback=_idle,
               help="End a flow after so much silence, print it then; memory stays bounded.")
 def flows(
-    *, files: tuple[str, ...], text: str | None, as_json: bool, long: bool, top: int | None,
-    by: str, idle: Idle | None,
+    *, files: tuple[str, ...], interfaces: tuple[str, ...], count: int | None,
+    duration: float | None, out: str | None, text: str | None, as_json: bool, long: bool,
+    top: int | None, by: str, idle: Idle | None,
 ) -> None:
     """List the flows of captures: both directions, packets and bytes on the wire each way.
 
@@ -66,8 +74,20 @@ def flows(
 
     if idle is not None and top is not None:
         raise UsageError("--top needs all flows at once", where="--idle", hint="leave one out")
+    if bool(files) == bool(interfaces):
+        raise UsageError("name captures, or interfaces with -e", where="flows",
+                         hint="portulan flows FILE..., or portulan flows -e IFACE")
+    if not interfaces and (count or duration or out):
+        raise UsageError("files are read to their end", where="flows",
+                         hint="--count, --duration and -w are for -e")
     table = FlowTable([Names(), Quality()] if long else [Names()], idle=idle)
-    show = _Objects(long=long) if as_json else _Lines(long=long)
+    show = Objects(long=long) if as_json else Lines(long=long)
+    if interfaces:
+        from portulan.cli.flows_live import Limits, watch
+
+        limits = Limits(count, duration, text or "", out)
+        watch(interfaces, limits, table, None if as_json else Lines(long=long), by=by,
+              ended=show if idle is not None else None)
     damaged: list[str] = []
     for file, capture in [(file, Capture(file)) for file in files]:
         for frames in _read(file, capture.filter(text) if text else capture, damaged):
@@ -91,7 +111,7 @@ def _read(file: str, capture: Capture, damaged: list[str]) -> Iterator[Frames]:
         damaged.append(file)
 
 
-class _Objects:
+class Objects:
     """Prints one JSON object a flow."""
 
     def __init__(self, *, long: bool) -> None:
@@ -101,6 +121,7 @@ class _Objects:
         self._long = long
 
     def __call__(self, found: Iterable[Flow]) -> None:
+        """Print these flows."""
         for flow in found:
             told = flow.told()
             if not self._long:
@@ -108,30 +129,36 @@ class _Objects:
             sys.stdout.write(self._encode(told).decode() + "\n")
 
 
-class _Lines:
+class Lines:
     """Prints one line a flow, below a heading."""
 
     def __init__(self, *, long: bool) -> None:
         self._long = long
         self._headed = False
 
-    def _heading(self) -> None:
+    def heading(self) -> str:
+        """Return the line above the flows."""
         more = f" {'state':<6} {'history':<12} {'rtt ms':>8} {'again':>7}" if self._long else ""
-        sys.stdout.write(f"{'proto':<6} {'from':<22} {'to':<22} {'packets':>11} {'bytes':>15}{more}"
-                         "  about\n")
-        self._headed = True
+        return (f"{'proto':<6} {'from':<22} {'to':<22} {'packets':>11} {'bytes':>15}{more}"
+                "  about")
+
+    def line(self, flow: Flow) -> str:
+        """Return the line of one flow."""
+        packets = f"{flow.packets_fwd}/{flow.packets_rev}"
+        octets = f"{flow.bytes_fwd}/{flow.bytes_rev}"
+        about = " ".join(filter(None, (flow.application, flow.sni)))
+        line = (f"{flow.protocol!s:<6} {_end(flow.src, flow.sport):<22} "
+                f"{_end(flow.dst, flow.dport):<22} {packets:>11} {octets:>15}"
+                f"{_quality(flow) if self._long else ''}  {printable(about, 80)}")
+        return line.rstrip()
 
     def __call__(self, found: Iterable[Flow]) -> None:
+        """Print these flows, the heading before the first."""
         if not self._headed:
-            self._heading()
+            sys.stdout.write(self.heading() + "\n")
+            self._headed = True
         for flow in found:
-            packets = f"{flow.packets_fwd}/{flow.packets_rev}"
-            octets = f"{flow.bytes_fwd}/{flow.bytes_rev}"
-            about = " ".join(filter(None, (flow.application, flow.sni)))
-            line = (f"{flow.protocol!s:<6} {_end(flow.src, flow.sport):<22} "
-                    f"{_end(flow.dst, flow.dport):<22} {packets:>11} {octets:>15}"
-                    f"{_quality(flow) if self._long else ''}  {printable(about, 80)}")
-            sys.stdout.write(line.rstrip() + "\n")
+            sys.stdout.write(self.line(flow) + "\n")
 
 
 def _quality(flow: Flow) -> str:
