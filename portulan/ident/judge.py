@@ -56,6 +56,9 @@ def parse(reply: Reply) -> Facts | None:
     data = reply.data[:LOOKED_AT_MAX]
     if not data:
         return None
+    # Erlang's port mapper begins by its own port, and says no more while it knows of no node.
+    if reply.port and data == reply.port.to_bytes(4, "big"):
+        return Facts("epmd", {}, 0.9)
     return (
         http.parse(data) or shapes.parse(data, reply.transport) or binary.parse(data)
         or greeting.parse(data)

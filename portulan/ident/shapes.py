@@ -224,6 +224,8 @@ _SHAPES: Final = (
     _shape("zookeeper", rb"This ZooKeeper instance is not|imok$"),
     _shape("daytime", rb"(?:Mon|Tues?|Wed(?:nes)?|Thu(?:rs)?|Fri|Sat(?:ur)?|Sun)(?:day)?,? "
            rb"[A-Z][a-z]+ +\d+,? [0-9: A-Z-]+\r?\n$"),
+    _shape("daytime", rb"\d{1,2} [A-Z][A-Za-z]{2} \d{4} \d\d:\d\d:\d\d [A-Z]{2,5}\r?\n$"),
+    _shape("epmd", rb"\0\0[\x04-\xff].(?:name \S{1,200} at port \d{1,5}\n)+$"),
     _shape("nessus", rb"< (?:NTP|OTP)/[0-9.]+ >"),
 )
 

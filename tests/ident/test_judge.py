@@ -93,3 +93,8 @@ def test_field_of_a_rule_of_one_s_own_is_looked_at():
     book = Book([Rule("toy", "stomp.reply", "^CONNECTED", "Toy")])
     assert isinstance(parse(Reply("tcp", b"CONNECTED\nversion:1.2\n\n\0")), Facts)
     assert judge(Reply("tcp", b"CONNECTED\nversion:1.2\n\n\0"), book).product == "Toy"
+
+
+def test_port_mapper_without_nodes_says_its_own_port():
+    assert judge(Reply("tcp", b"\0\0\x11\x12", port=0x1112)).name == "epmd"
+    assert judge(Reply("tcp", b"\0\0\x11\x12", port=99)) is None
