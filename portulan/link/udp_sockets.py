@@ -118,7 +118,7 @@ class UdpSocketsLink(Closing):
     def _socket(self, family: int, sport: int) -> socket.socket:
         if (family, sport) in self._by_port:
             return self._by_port[family, sport]
-        sock = socket.socket(FAMILY[family], socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        sock = self._made(family)
         level, ttl, errors = (
             (socket.IPPROTO_IP, IP_RECVTTL, IP_RECVERR) if family == 4
             else (socket.IPPROTO_IPV6, IPV6_RECVHOPLIMIT, IPV6_RECVERR)
@@ -135,6 +135,24 @@ class UdpSocketsLink(Closing):
         self._by_number[sock.fileno()] = sock, family, sport
         self._poll.register(sock.fileno(), select.EPOLLIN)
         return sock
+
+    def _made(self, family: int) -> socket.socket:
+        """Return a new socket, for the oldest one if there is no descriptor for both.
+
+        The oldest serves the first tries: late answers to those are lost, newer tries are heard.
+        """
+        while True:
+            try:
+                return socket.socket(FAMILY[family], socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+            except OSError as error:
+                if error.errno not in (errno.EMFILE, errno.ENFILE) or not self._by_port:
+                    raise
+            oldest = next(iter(self._by_port))
+            sock = self._by_port.pop(oldest)
+            self._errors(sock, *oldest)
+            self._replies(sock, *oldest)
+            del self._by_number[sock.fileno()]
+            sock.close()
 
     def receive(self, wait_ns: int = 0) -> Frames:
         """Return the replies and errors there are now, as frames."""

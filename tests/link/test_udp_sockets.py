@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import errno
+import os
+import resource
 import socket
+from contextlib import ExitStack
 
 import pytest
 
@@ -159,3 +162,24 @@ def test_closing_twice_is_closing_once():
     link = UdpSocketsLink()
     link.close()
     link.close()
+
+
+def test_without_descriptors_the_newest_tries_are_heard(server, family):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    port = server.getsockname()[1]
+    with UdpSocketsLink() as link, ExitStack() as holes:
+        while (number := os.dup(server.fileno())) < link.fileno():  # no room below the link's own
+            holes.callback(os.close, number)
+        os.close(number)
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (link.fileno() + 3, hard))
+            packets = [datagram(family, port, b"x", sport=61_000 + n) for n in range(8)]
+            assert link.send(frames(*packets)) == 8
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        peers = [server.recvfrom(10)[1] for _ in range(8)]
+        server.sendto(b"late", peers[0])
+        server.sendto(b"in time", peers[-1])
+        [octets] = link.receive(WAIT_NS)
+        _, rest = parsed(octets)
+        assert (wire.UDP.parse(rest).dport, rest[8:]) == (61_007, b"in time")
