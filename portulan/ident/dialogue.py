@@ -280,7 +280,9 @@ class Dialogue:
         """Wait for a greeting, as long as this connection is meant to."""
         inside = not lane.tls or lane.secured
         if lane.listen_ns and inside:
-            lane.until_ns = now + lane.listen_ns + 2 * lane.rtt_ns
+            # From when it stood: we may have been told of it late.
+            stood_ns = now if lane.secured else min(now, lane.opened_ns + lane.rtt_ns)
+            lane.until_ns = stood_ns + lane.listen_ns + 2 * lane.rtt_ns
         else:
             self._speak(lane, now)
 

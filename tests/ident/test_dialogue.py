@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from portulan.ident.dialogue import FLOODS_MAX, LANES_MAX, Dialogue, Manner
+from portulan.ident.dialogue import FLOODS_MAX, LANES_MAX, MS, Dialogue, Manner
 from portulan.ident.dialogue_lane import HEARD_MAX
 from portulan.ident.probes import TABLE, Probe, order
 
@@ -237,6 +237,13 @@ def test_stop_ends_with_what_is_known():
     dialogue.stop()
     assert dialogue.done and dialogue.outcome().state == "stopped"
     assert dialogue.deadline() is None
+
+
+def test_greeting_is_waited_for_from_when_the_connection_stood_not_from_when_we_heard_of_it():
+    dialogue = Dialogue(40_000, now=0)
+    dialogue.emit(0)
+    dialogue.opened(1, 200 * MS, rtt_ns=1 * MS)
+    assert dialogue.deadline() == (1 + 300 + 2) * MS
 
 
 def test_news_of_connections_that_are_gone_change_nothing():
