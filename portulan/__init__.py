@@ -15,14 +15,16 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from .api import capture, merge, open_chart, read, scan, scan_events
+    from .api.explaining import explain
     from .api.identifying import identify
     from .api.sending import replay, send, send_recv
     from .api.streams import dial, listen, relay
+    from .api.tracing import trace
     from .store.chart import Chart
 
 __all__ = [
-    "Chart", "__version__", "capture", "dial", "identify", "listen", "merge", "open_chart", "read",
-    "relay", "replay", "scan", "scan_events", "send", "send_recv",
+    "Chart", "__version__", "capture", "dial", "explain", "identify", "listen", "merge",
+    "open_chart", "read", "relay", "replay", "scan", "scan_events", "send", "send_recv", "trace",
 ]
 _STREAMS = ("dial", "listen", "relay")
 _SENDING = ("replay", "send", "send_recv")
@@ -53,6 +55,14 @@ def __getattr__(name: str) -> object:
 
             sender: object = getattr(sending, name)
             return sender
+        if name == "explain":
+            from .api import explaining
+
+            return explaining.explain
+        if name == "trace":
+            from .api import tracing
+
+            return tracing.trace
         if name == "identify":
             from .api import identifying
 

@@ -9,16 +9,14 @@ import rich_click as click
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from pathlib import Path
 
-    from portulan.record import Host, Port
-    from portulan.render.exchange import Rung
+    from portulan.api.explaining import Wanted
     from portulan.render.layout import Line
     from portulan.render.reasoning import Explanation
     from portulan.store import Chart
 
-#: Ports of a host that are explained one by one; of more, those alike share one explanation.
-EACH_MAX: Final = 12
+#: Packets that a command for another reader names one by one.
+NAMED_MAX: Final = 12
 
 
 @click.command("explain", context_settings={"help_option_names": ["-h", "--help"]})
@@ -41,111 +39,18 @@ def explain(chart: str, addr: str | None, port: str | None, *, audit: bool, as_j
         _print_words(chart, as_json=as_json)
         return
     from portulan.api import open_chart
+    from portulan.api.explaining import Wanted
 
     found = open_chart(chart)
-    hosts, ports = _wanted(found, addr, port)
-    told = list(_explained(found, hosts, ports))
+    wanted = Wanted.of(found, addr, port)
+    told = wanted.explained()
     if as_json:
         _print_json(told)
     else:
         _print(told, found, audit=audit)
-        _print_groups(ports)
+        _print_groups(wanted)
     if not all(one.proven for one in told):
         raise SystemExit(3)
-
-
-def _wanted(found: Chart, addr: str, text: str | None) -> tuple[list[Host], list[Port]]:
-    """Return what is to be explained: a host and its ports, or one number's ports."""
-    from portulan.errors import UsageError
-
-    protocol, number = _port(text) if text else ("", -1)
-    same = _address(addr)
-    ports = [each for each in found.ports if each.addr == same and number in (-1, each.port)
-             and protocol in ("", each.protocol)]
-    hosts = [each for each in found.hosts if each.addr == same and not text]
-    if not ports and not hosts:
-        what = addr if text is None else f"{addr} port {text}"
-        raise UsageError("the chart lists no such " + ("port" if text else "host"), text=what,
-                         hint=f"see: portulan charts show {found.id}; scan --all lists every port")
-    return hosts, ports
-
-
-def _address(text: str) -> str:
-    """Return an address as charts write it; what is none stays as it is."""
-    from ipaddress import ip_address
-
-    try:
-        return str(ip_address(text.partition("%")[0]))
-    except ValueError:
-        return text
-
-
-def _port(text: str) -> tuple[str, int]:
-    from portulan.errors import UsageError
-    from portulan.render.wording import PREFIXES
-
-    prefix, colon, number = text.rpartition(":")
-    number, slash, name = number.partition("/")
-    protocol = PREFIXES.get(prefix.upper(), "") if colon else name.lower() if slash else ""
-    known = protocol in PREFIXES.values() or not (colon or slash)
-    if not number.isdecimal() or int(number) > 65_535 or not known or (colon and slash):
-        raise UsageError("no port", text=text, hint="a number up to 65535, or as 53/udp or U:53")
-    return protocol, int(number)
-
-
-# -- packets -----------------------------------------------------------------------------------
-
-
-def _explained(found: Chart, hosts: list[Host], ports: list[Port]) -> Iterator[Explanation]:
-    from portulan.render.reasoning import explain_host, explain_port
-
-    shown = [group[0] for group in _groups(ports)] if len(ports) > EACH_MAX else ports
-    rungs = _rungs(found.evidence, [*(h.frames for h in hosts), *(p.frames for p in shown)])
-    method = found.run.method if found.run else ""
-    addr = (hosts or ports)[0].addr
-    notes = [note.text for note in found.notes if note.addr == addr]
-    for host in hosts:
-        systems = [each for each in found.systems if each.addr == host.addr]
-        yield explain_host(
-            host, [rungs[n] for n in host.frames if n in rungs], notes=notes, systems=systems)
-    services = {(each.addr, each.port, each.protocol): each for each in found.services}
-    for port in shown:
-        yield explain_port(
-            port, [rungs[n] for n in port.frames if n in rungs], method=method,
-            notes=[] if hosts else notes,
-            service=services.get((port.addr, port.port, port.protocol)))
-
-
-def _groups(ports: list[Port]) -> list[list[Port]]:
-    """Return ports that are alike, together; open ones each alone."""
-    groups: dict[tuple[str, ...], list[Port]] = {}
-    for port in ports:
-        alone = str(port.port) if port.state == "open" else ""
-        groups.setdefault((port.state, port.reason, port.protocol, alone), []).append(port)
-    return list(groups.values())
-
-
-def _rungs(path: Path, frames: Iterable[list[int]]) -> dict[int, Rung]:
-    """Return the packets of these numbers."""
-    from portulan.link.captures import open_capture
-    from portulan.render.exchange import Rung
-
-    wanted = {number for numbers in frames for number in numbers}
-    rungs: dict[int, Rung] = {}
-    if not wanted or not path.exists():
-        return rungs
-    first = 1
-    with open_capture(path) as capture:
-        for batch in capture.frames():
-            for number in wanted & set(range(first, first + len(batch))):
-                row = number - first
-                at = int(batch.offset[row])
-                octets = batch.buffer[at : at + int(batch.length[row])].tobytes()
-                rungs[number] = Rung(number, int(batch.time_ns[row]), octets, batch.link_type)
-            first += len(batch)
-            if first > max(wanted):
-                break
-    return rungs
 
 
 # -- printing ----------------------------------------------------------------------------------
@@ -193,14 +98,14 @@ def _source(found: Chart, told: list[Explanation]) -> Iterator[str]:
     numbers = sorted(one.rung.number for each in told for one in each.seen)
     yield f"evidence  {path}"
     yield f"sha256    {digest}"
-    if len(numbers) <= EACH_MAX:
+    if len(numbers) <= NAMED_MAX:
         chosen = " || ".join(f"frame.number=={number}" for number in numbers)
         yield f"see them  tshark -nr {path} -Y {quote(chosen)}"
 
 
-def _print_groups(ports: list[Port]) -> None:
+def _print_groups(wanted: Wanted) -> None:
     """Say which ports stand for many others."""
-    for group in _groups(ports) if len(ports) > EACH_MAX else []:
+    for group in wanted.groups() if wanted.grouped else []:
         if len(group) > 1:
             first = group[0]
             numbers = _ranges(sorted(port.port for port in group))

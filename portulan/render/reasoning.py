@@ -75,6 +75,12 @@ class Explanation:
         """Whether every step holds; without packets there is nothing to check."""
         return all(claim.holds for claim in self.claims)
 
+    def __str__(self) -> str:
+        from portulan.render.ladder import ladder
+        from portulan.render.text import plain
+
+        return "\n".join(plain(line) for line in ladder(self))
+
     @property
     def subject(self) -> str:
         """Whom it is about."""

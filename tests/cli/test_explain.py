@@ -139,15 +139,15 @@ def test_port_the_chart_does_not_list_is_refused_in_one_line(chart, capsys, word
     ("6/ip", ("ip", 6)), ("P:47", ("ip", 47)),
 ])
 def test_port_is_named_as_it_is_typed_and_as_it_is_printed(text, port):
-    from portulan.cli.explain import _port
+    from portulan.api.explaining import parse_port
 
-    assert _port(text) == port
+    assert parse_port(text) == port
 
 
 @pytest.mark.parametrize("text", ["x", "53/foo", "U:53/udp", "Q:1", "70000", "/", "/udp", "1/2/3"])
 def test_what_is_no_port_is_refused(text):
-    from portulan.cli.explain import _port
+    from portulan.api.explaining import parse_port
     from portulan.errors import UsageError
 
     with pytest.raises(UsageError, match="53/udp"):
-        _port(text)
+        parse_port(text)
