@@ -42,6 +42,7 @@ def test_name_is_what_the_host_is_asked_for(monkeypatch):
 @pytest.mark.parametrize("place", [
     "", "10.0.0.1", "10.0.0.1:", ":22", "::1", "fe80::1:22", "[::1]", "[::1", "10.0.0.1:http!",
     "10.0.0.1:S:22", "tls://10.0.0.1:22", "10.0.0.1:70000",
+    "10.0.0.1:" + "9" * 5_000, "10.0.0.1:\u0662\u0662",
 ])
 def test_wrong_place_is_one_clear_line(place):
     with pytest.raises(UsageError) as error:
