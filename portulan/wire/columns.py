@@ -18,7 +18,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from functools import cached_property, lru_cache
+from functools import cached_property
+from threading import local
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -46,6 +47,7 @@ from portulan.wire.inside import Told
 from portulan.wire.ipv4 import IpProtocol
 from portulan.wire.layout import Field
 from portulan.wire.locate import Defect, Located, locate
+from portulan.wire.protocols import protocols
 
 Masked: TypeAlias = "np.ma.MaskedArray[Any, Any]"
 Index: TypeAlias = NDArray[np.int64]
@@ -62,8 +64,10 @@ _FRAME = {
 }
 FROM_CAPTURE = ("frame.interface", "frame.comment")
 """Fields that captures know and frames alone do not: missing here, filled in by `drive`."""
-JOINED_MAX = 32_768
-"""IPv6 addresses kept as objects between batches: some 8 MiB."""
+SLOTS_BITS = 15
+"""32,768 IPv6 addresses are kept as objects between batches: some 4 MiB."""
+_ODD = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F], np.uint64)
+"""Multipliers that spread an address's halves over the slots."""
 _TAGS = (EtherType.VLAN, EtherType.SERVICE_VLAN, 0x9100)
 _TUNNELS = (
     IpProtocol.IPV4, IpProtocol.IPV6, 47, IpProtocol.AH, 137,
@@ -256,6 +260,9 @@ class _Batch:
         if name in FROM_CAPTURE:
             return _objects([""] * len(frames), [True] * len(frames))
         attr = name.partition(".")[2]
+        if attr == "protocols":
+            found = protocols(frames)
+            return np.ma.masked_array(found, found == "")
         values = [getattr(self._dissect(row), attr) for row in range(len(frames))]
         return _objects(values, [not value for value in values])
 
@@ -314,7 +321,7 @@ class _Batch:
             attr = known.name.partition(".")[2]
             if known.bits > 64:
                 hi, lo = (getattr(gathered.columns, f"{attr}_{half}") for half in ("hi", "lo"))
-                values[rows] = _addresses(hi, lo)
+                values[rows] = _JOINED.addresses(hi, lo)
             else:
                 values[rows] = getattr(gathered.columns, attr)
             mask[rows] = False
@@ -374,21 +381,31 @@ def _among(values: NDArray[Any], wanted: Iterable[int]) -> NDArray[np.bool_]:
     return found
 
 
-def _addresses(hi: NDArray[np.uint64], lo: NDArray[np.uint64]) -> NDArray[Any]:
-    """Return addresses as objects; each distinct one is made once, as there are few of them."""
-    order = np.lexsort((lo, hi))
-    high, low = hi[order], lo[order]
-    begins = np.concatenate([[True], (high[1:] != high[:-1]) | (low[1:] != low[:-1])])
-    made = map(_joined, high[begins].tolist(), low[begins].tolist())
-    distinct = np.fromiter(made, object)  # twice as fast as from a list, which it looks into
-    found = np.empty(len(hi), object)
-    found[order] = distinct[np.cumsum(begins) - 1]
-    return found
+class _Joined(local):
+    """IPv6 addresses as objects, each made once: they come in many packets, and in many batches.
+
+    A slot for each hash of an address keeps the last one that had it. Every thread has its own:
+    a slot is three arrays, which are not written at once.
+    """
+
+    def __init__(self) -> None:
+        self._high, self._low = np.zeros((2, 1 << SLOTS_BITS), np.uint64)
+        self._made = np.full(1 << SLOTS_BITS, Ip6(0), object)
+
+    def addresses(self, high: NDArray[np.uint64], low: NDArray[np.uint64]) -> NDArray[Any]:
+        """Return the objects of addresses given by their halves."""
+        slot = (high * _ODD[0] + low * _ODD[1]) >> np.uint64(64 - SLOTS_BITS)
+        found: NDArray[Any] = self._made[slot]
+        for row in np.flatnonzero((self._high[slot] != high) | (self._low[slot] != low)).tolist():
+            at, upper, lower = int(slot[row]), int(high[row]), int(low[row])
+            if self._high[at] != upper or self._low[at] != lower:  # not by a row before
+                self._high[at], self._low[at] = upper, lower
+                self._made[at] = Ip6.join(upper, lower)
+            found[row] = self._made[at]
+        return found
 
 
-@lru_cache(maxsize=JOINED_MAX)
-def _joined(hi: int, lo: int) -> Ip6:
-    return Ip6.join(hi, lo)
+_JOINED = _Joined()
 
 
 def _objects(values: list[Any], mask: list[bool]) -> Masked:

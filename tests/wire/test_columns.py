@@ -6,7 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import portulan.wire as wire
+import portulan.wire.columns as module
 from portulan.errors import UsageError
+from portulan.wire.address import Ip6
 from portulan.wire.columns import columns, known_fields, plain, text
 from portulan.wire.dissect import dissect
 
@@ -63,3 +65,16 @@ def test_numbers_are_of_the_smallest_unsigned_type():
     frames = wire.Frames.of([(wire.Ethernet() / wire.IPv4(dst="10.9.0.2") / wire.TCP()).pack()])
     found = columns(frames, ["ip.dst", "tcp.flags", "tcp.dport"])
     assert [each.dtype for each in found.values()] == [np.uint32, np.uint8, np.uint16]
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2**64 - 1)), max_size=40))
+def test_addresses_that_share_a_slot_are_still_their_own(pairs):
+    with pytest.MonkeyPatch.context() as few:
+        few.setattr(module, "SLOTS_BITS", 2)
+        joined = module._Joined()
+        high, low = np.array(pairs, np.uint64).reshape(-1, 2).T
+        # Made, then found; every row anew where two share a slot.
+        both = [joined.addresses(high, low).tolist() for _ in range(2)]
+    for found in both:
+        assert found == [hi << 64 | lo for hi, lo in pairs]
+        assert all(isinstance(each, Ip6) for each in found)
