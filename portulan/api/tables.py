@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from portulan import __version__
 from portulan.api.expert import COLUMNS as EXPERT
 from portulan.api.expert import expert_columns
+from portulan.api.systems import COLUMNS as SYSTEMS
+from portulan.api.systems import system_columns
 from portulan.api.words import Words
 from portulan.drive.capture import Batch, Capture
 from portulan.drive.flowing import gathered
@@ -134,8 +136,8 @@ def _capture_types() -> dict[str, dict[str, str]]:
     tables = {name: {column: _type(fields[0]) for column, fields in table.items()}
               for name, table in FIELDS.items()}
     tables["dns"][LATENCY] = "BIGINT"
-    return {"flows": dict(FLOW_TYPES), "streams": dict(STREAM_TYPES), "expert": dict(EXPERT),
-            **tables}
+    made = {"flows": FLOW_TYPES, "streams": STREAM_TYPES, "expert": EXPERT, "systems": SYSTEMS}
+    return {name: dict(types) for name, types in made.items()} | tables
 
 
 def _type(field: str) -> str:
@@ -176,7 +178,8 @@ def _of_captures(
     kept = _kept(name, files, tell, needed)
     if kept is not None:
         return kept
-    made = {"flows": flow_columns, "streams": stream_columns, "expert": expert_columns}.get(name)
+    made = {"flows": flow_columns, "streams": stream_columns, "expert": expert_columns,
+            "systems": system_columns}.get(name)
     found = made(captures, needed) if made else packet_columns(captures, name, needed)
     for capture in captures:
         if capture.damage:

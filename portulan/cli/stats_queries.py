@@ -95,6 +95,9 @@ QUERIES: Final[Mapping[str, str]] = {
         "acks.mac = d.mac) as address, (select max(server) from acks where acks.mac = d.mac) as "
         "server, (select max(lease_s) from acks where acks.mac = d.mac) as lease_s "
         "from dhcp as d group by mac order by mac"),
+    "systems": (
+        "select address, family, generation, confidence, packets, first from systems "
+        "order by address, confidence desc"),
     "expert": (
         "select level, kind, count(*) as times, min(frame) as first, max(frame) as last, "
         "any_value(sentence) as meaning from expert group by level, kind "

@@ -102,14 +102,20 @@ def traits(asked: Collection[int], replies: Mapping[int, Reply]) -> Traits:
 
 
 def signature(octets: bytes, link_type: int) -> Traits:
-    """Return the traits of one SYN-ACK, as any capture or scan has them; empty for others."""
+    """Return the traits of one SYN or SYN-ACK, as any capture has them; empty for others.
+
+    Both are told as a SYN-ACK's, since stacks write their options alike; but what a client puts
+    into the IP id of its first packet says nothing about what a server puts into its answer.
+    """
     found = dissect(octets, link_type)
     ip = _ip(found)
     segment = _segment(Reply(octets, link_type, 0), found, ip) if ip is not None else None
-    both = TcpFlags.SYN | TcpFlags.ACK
-    if segment is None or segment.tcp.flags & (both | TcpFlags.RST) != both:
+    if segment is None or segment.tcp.flags & (TcpFlags.SYN | TcpFlags.RST) != TcpFlags.SYN:
         return {}
-    return _accepting([segment]) | {"synack.options": segment.layout}
+    told = _accepting([segment]) | {"synack.options": segment.layout}
+    if not segment.tcp.flags & TcpFlags.ACK:
+        told.pop("synack.id", None)
+    return told
 
 
 def first_ttl(ttl: int) -> int:

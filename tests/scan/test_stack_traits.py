@@ -42,8 +42,13 @@ def test_a_syn_ack_shows_ttl_window_and_the_order_of_its_options():
     assert told["synack.wscale"] == "7"
 
 
+def test_a_clients_first_packet_is_told_without_its_id():
+    told = signature(frame(wire.TCP(flags="S") / tcp_options(*LINUX), identification=4711), 1)
+    assert told["synack.options"] == "MSTNW"
+    assert "synack.id" not in told
+
+
 def test_other_segments_have_no_signature():
-    assert signature(frame(wire.TCP(flags="S") / tcp_options(*LINUX)), 1) == {}
     assert signature(frame(wire.TCP(flags="RA") / b""), 1) == {}
     assert signature(frame(wire.UDP() / b""), 1) == {}
 
