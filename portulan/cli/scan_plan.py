@@ -51,7 +51,7 @@ def print_probes(request: Request) -> None:
 
 def print_plan(plan: Plan, *, as_json: bool) -> None:
     """Print what would be done."""
-    from portulan.drive.plan import describe
+    from portulan.drive.outline import describe
 
     found = describe(plan, plan.aim.space())
     if as_json:

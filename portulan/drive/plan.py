@@ -20,10 +20,8 @@ from portulan.drive.request import (
 from portulan.drive.ways import Ways
 from portulan.errors import PrivilegeError, UsageError
 from portulan.link.rights import Rights, grant
-from portulan.scan.filtering import OPEN_ASKED, SILENT_ASKED
 from portulan.scan.flags import MANNERS
 from portulan.scan.pace import TIMING
-from portulan.scan.stack import Test
 from portulan.target.classify import UNASKABLE, classify_ranges, kinds
 from portulan.target.hosts import Word
 from portulan.target.permutation import Shard
@@ -209,91 +207,15 @@ def make_plan(aim: Aim, ways: Ways, rights: Rights) -> Plan:
     return plan
 
 
-def describe(plan: Plan, space: Space) -> dict[str, object]:
-    """Return the plan as plain values, for `--plan --json` and for people."""
-    aim = plan.aim
-    probes = aim.probes
-    return {
-        "method": plan.method, "why": plan.why,
-        "targets": [str(item) for item in aim.targets.ranges[:20]],
-        "hosts": space.host_count, "ports": str(aim.ports), "probes": probes,
-        "shard": str(aim.shard), "seed": aim.request.seed,
-        "discover": aim.request.discover,
-        "max_rate_pps": aim.rate_pps, "retries": aim.retries, **_wishes(aim),
-        "at_least_s": _least_s(aim, space),
-        "public": aim.public,
-        "ways": [str(way) for way in plan.ways.reached[:20]],
-        "controls": _controls(plan),
-        "naming": _naming(plan),
-        "checks": _checks(plan),
-        "systems": _systems(plan),
-        "tracing": _tracing(plan),
-        "notes": list(plan.notes),
-    }
-
-
-def _wishes(aim: Aim) -> dict[str, object]:
-    """Return what bounds a scan's pace beside its cap, where that was asked for."""
-    wishes = {
-        "recall": aim.request.recall, "min_rate_pps": aim.request.min_rate,
-        "scan_delay_s": aim.request.scan_delay_s, "host_timeout_s": aim.host_timeout_s,
-    }
-    return {name: value for name, value in wishes.items() if value}
-
-
 def controlled(plan: Plan, leg: Leg) -> bool:
     """Tell whether hosts where much is open are looked at more closely after a leg."""
     plain = leg.method in CONTROLLED and plan.aim.request.tcp_flags is None
     return plain and plan.aim.shard.count == 1
 
 
-def _least_s(aim: Aim, space: Space) -> float:
-    """Return how long one probe to each port takes at least, by the cap and by pauses."""
-    capped = aim.probes / aim.rate_pps if aim.rate_pps else 0.0
-    spaced = aim.probes / max(space.host_count, 1) * aim.request.scan_delay_s
-    return round(max(capped, spaced), 3)
-
-
-def _controls(plan: Plan) -> str:
-    if not any(controlled(plan, leg) for leg in plan.legs):
-        return "none"
-    told = (f"where many ports are open: {CONTROL_PORTS} random high ports, and at most "
-            f"{PROVED_CONTROLS + PROVED_PORTS} connections with an empty line")
-    if any(leg.raw for leg in plan.legs):
-        told += f"; where ports are silent: {SILENT_ASKED + OPEN_ASKED} ACKs at most"
-    return told
-
-
-def _tracing(plan: Plan) -> str:
-    if not plan.aim.request.traceroute:
-        return "none"
-    return ("hosts that are up get packets whose time to live ends on the way: SYNs to a port that "
-            "answered, else UDP")
-
-
-def _naming(plan: Plan) -> str:
-    if not plan.aim.request.identify:
-        return "none"
-    return "open ports are connected to and asked, in their own protocols, what runs there"
-
-
-def _checks(plan: Plan) -> str:
-    if not plan.aim.request.checks:
-        return "none"
-    return ("services that were named are asked a little more, within a budget for each check: no "
-            "login, no writing (`portulan rules checks` lists them)")
-
-
 def systems_asked(plan: Plan) -> bool:
     """Tell whether hosts' stacks are asked what they are: it takes packets made by hand."""
     return plan.aim.request.systems and plan.rights.net_raw and plan.rights.packet_sockets
-
-
-def _systems(plan: Plan) -> str:
-    if not systems_asked(plan):
-        return "none"
-    return (f"{len(Test)} packets to each host that is up, at most: TCP to an open and a closed "
-            "port, two ICMP echoes, one UDP")
 
 
 def _check_numbers(request: Request) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import threading
 
-from portulan.drive.plan import describe
+from portulan.drive.outline import describe
 from portulan.record import Note
 
 from .plans import events_of, job, listening, plan

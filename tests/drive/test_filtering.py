@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from portulan.drive.filtering import Filtering
-from portulan.drive.plan import controlled, describe
+from portulan.drive.outline import describe
+from portulan.drive.plan import controlled
 from portulan.drive.step import Tally
 from portulan.record import Note, Port
 from portulan.scan.between import Facts

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from portulan.drive.plan import ScopeNeeded, describe, fingerprint, make_plan, take_aim
+from portulan.drive.outline import describe
+from portulan.drive.plan import ScopeNeeded, fingerprint, make_plan, take_aim
 from portulan.drive.request import (
     PUBLIC_MAX,
     RATE_PRIVATE_PPS,

@@ -4,7 +4,8 @@ import os
 
 import pytest
 
-from portulan.drive.plan import describe, systems_asked
+from portulan.drive.outline import describe
+from portulan.drive.plan import systems_asked
 from portulan.record import End, Note, Os
 
 from .plans import events_of, job, plan

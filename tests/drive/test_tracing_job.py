@@ -7,7 +7,7 @@ import pytest
 
 from portulan.api import open_chart
 from portulan.drive import tracing_job
-from portulan.drive.plan import describe
+from portulan.drive.outline import describe
 from portulan.drive.tracing_job import Tracing
 from portulan.record import End, Hop, Host, Note
 from portulan.target.space import Space
