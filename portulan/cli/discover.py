@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -46,6 +45,7 @@ def discover(
     from portulan.cli.scan import Stop
     from portulan.cli.scan_files import write_output
     from portulan.cli.scan_options import Options
+    from portulan.cli.scan_show import Show
     from portulan.drive.discovering import Discovering
     from portulan.errors import UsageError
     from portulan.render.hosts import host_lines
@@ -70,10 +70,7 @@ def discover(
     with Stop(scan) as stop:
         for line in (plan.why, *plan.notes):
             click.echo(f"portulan: {line}", err=True)
-        for shown in scan.shown():
-            if as_json and shown.lines:
-                sys.stdout.buffer.write(shown.lines)
-                sys.stdout.buffer.flush()
+        Show(options, scan).run()
         for name in outputs:
             write_output(name, scan, scan.events)
     if not as_json:

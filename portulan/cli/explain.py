@@ -57,26 +57,24 @@ def explain(chart: str, addr: str | None, port: str | None, *, audit: bool, as_j
 
 
 def _print(told: list[Explanation], found: Chart, *, audit: bool) -> None:
-    from rich.console import Console
-
+    from portulan.cli.console import console, has_unicode, width_of
     from portulan.render.ladder import ladder
     from portulan.render.paths import path_rows
     from portulan.render.terminal import styled
 
     paths = found.paths()
-    console = Console(highlight=False, emoji=False)
-    unicode = (console.encoding or "").lower().startswith("utf")
-    width = min(console.width, 100) if console.is_terminal else 80
+    made = console()
+    unicode, width = has_unicode(made), width_of(made)
     for number, one in enumerate(told):
         if number:
-            console.print()
+            made.print()
         way = path_rows(paths.get(one.addr, []) if one.port is None else [], width=width)
         for line in (*ladder(one, width=width, audit=audit), *_apart(way)):
-            console.print(styled(line, unicode=unicode), soft_wrap=True)
+            made.print(styled(line, unicode=unicode), soft_wrap=True)
     if audit and any(one.seen for one in told):
-        console.print()
+        made.print()
         for text in _source(found, told):
-            console.print(f"  {text}", soft_wrap=True, markup=False)
+            made.print(f"  {text}", soft_wrap=True)
 
 
 def _apart(way: Iterable[Line]) -> Iterator[Line]:

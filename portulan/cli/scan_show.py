@@ -108,7 +108,8 @@ class _Progress:
 
         self._console = Console(stderr=True)
         self._live = Live(console=self._console, transient=True, refresh_per_second=8)
-        self._open = self._seen = 0
+        self._open = 0
+        self._up: set[str] = set()
 
     def __enter__(self) -> _Progress:
         self._live.__enter__()
@@ -119,11 +120,11 @@ class _Progress:
 
     def update(self, shown: Shown, events: Sequence[AnyEvent]) -> None:
         """Redraw with the last progress."""
-        from portulan.record import Port
+        from portulan.record import Host, Port
         from portulan.render.terminal import progress
 
+        self._up |= {e.addr for e in shown.events if isinstance(e, Host) and e.state == "up"}
         self._open += sum(isinstance(e, Port) and e.state == "open" for e in shown.events)
+        found = f"{len(self._up):,} up" if self._up and not self._open else f"{self._open:,} open"
         if shown.progress:
-            self._live.update(progress(
-                shown.progress, width=self._console.width, found=f"{self._open:,} open",
-            ))
+            self._live.update(progress(shown.progress, width=self._console.width, found=found))

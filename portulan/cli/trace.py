@@ -122,16 +122,16 @@ def _shown(
     hosts: list[str], options: TraceOptions, dns: tuple[str, ...], *, as_tree: bool
 ) -> None:
     """Print each path when it is known; on a terminal, those under way below."""
-    from rich.console import Console, Group
+    from rich.console import Group
     from rich.live import Live
 
+    from portulan.cli.console import console, has_unicode, width_of
     from portulan.drive.tracing import trace as run
     from portulan.render.paths import path_rows, tree_rows
     from portulan.render.terminal import styled
 
-    console = Console(highlight=False, emoji=False)
-    unicode = (console.encoding or "").lower().startswith("utf")
-    width = min(console.width, 100) if console.is_terminal else 80
+    made = console()
+    unicode, width = has_unicode(made), width_of(made)
     under_way: list[list[Hop]] = []
     known: list[list[Hop]] = []
 
@@ -142,12 +142,12 @@ def _shown(
         return (line for hops in paths for line in path_rows(hops, width=width, going=True))
 
     # rich's own refreshing is a thread, which would read the lines while they change.
-    with Live(console=console, auto_refresh=False, transient=True) as live:
+    with Live(console=made, auto_refresh=False, transient=True) as live:
 
         def watch(paths: list[list[Hop]]) -> None:
             under_way[:] = paths
-            if console.is_terminal:
-                shown = list(rows(paths))[: max(console.height - 2, 4)]
+            if made.is_terminal:
+                shown = list(rows(paths))[: max(made.height - 2, 4)]
                 live.update(texts(shown), refresh=True)
 
         try:
@@ -155,13 +155,13 @@ def _shown(
                 known.append(hops)
                 if not as_tree:
                     live.update(Group(), refresh=True)
-                    console.print(texts(path_rows(hops, width=width)), soft_wrap=True)
+                    made.print(texts(path_rows(hops, width=width)), soft_wrap=True)
         except KeyboardInterrupt:
             live.update(Group(), refresh=True)
             if not as_tree:
-                console.print(texts(rows(under_way)), soft_wrap=True)
+                made.print(texts(rows(under_way)), soft_wrap=True)
             raise
         finally:
             live.update(Group(), refresh=True)
             if as_tree:
-                console.print(texts(tree_rows([*known, *under_way], width=width)), soft_wrap=True)
+                made.print(texts(tree_rows([*known, *under_way], width=width)), soft_wrap=True)
