@@ -27,7 +27,7 @@ from portulan.ident.judge import judge
 from portulan.ident.probes import DATAGRAMS, Probe
 from portulan.ident.reply import Reply
 from portulan.ident.rules import Book
-from portulan.scan.payloads import BY_PORT, PAYLOADS
+from portulan.scan.payloads import BY_PORT, PAYLOADS, Payload
 from portulan.sockets.connects import descriptor_room
 
 DIALOGUES_MAX: Final = 192
@@ -354,10 +354,19 @@ def warm(book: Book | None = None) -> None:
 def udp_probes(port: int) -> list[Probe]:
     """Return the payloads for a UDP port: those of its usual services, then the likeliest."""
     payloads = {
-        p.name: Probe(p.name, p.body, p.ports, p.source, "udp", elsewhere=p.name in ELSEWHERE)
+        p.name: Probe(p.name, _with_id(p), p.ports, p.source, "udp", elsewhere=p.name in ELSEWHERE)
         for p in PAYLOADS
     }
     known = payloads | {probe.name: probe for probe in DATAGRAMS}
     usual = [PAYLOADS[number].name for number in BY_PORT.get(port, ())]
     usual += [probe.name for probe in DATAGRAMS if port in probe.ports]
     return [known[name] for name in dict.fromkeys([*usual, *UDP_LIKELY])]
+
+
+def _with_id(payload: Payload) -> bytes:
+    """Return a payload with an id in its place: OpenVPN answers no session that is zero."""
+    mark = payload.mark
+    if mark is None:
+        return payload.body
+    number = (b"3170" if mark.hexadecimal else b"portulan") * (mark.width // 4 + 1)
+    return payload.body[: mark.at] + number[: mark.width] + payload.body[mark.at + mark.width :]

@@ -91,7 +91,7 @@ _QUAKE = b"\xff\xff\xff\xffgetinfo 00000000\n"
 _DOOM = b"\xff\xffgetInfo\0\0\0\0\0"
 _RAKNET = b"\x01" + bytes(8) + _hex("00ffff00fefefefefdfdfdfd12345678") + bytes(8)
 _COAP_CORE = _hex("4401000100000000") + b"\xbb.well-known\x04core"
-_OPENVPN = b"\x38portulan\0" + bytes(4)  # A session of zero is not answered.
+_OPENVPN = b"\x38" + bytes(8) + b"\0" + bytes(4)
 #: BOOTREQUEST, DHCPINFORM (RFC 2131 section 4.4.3): it asks for settings and takes no address.
 _DHCP = (
     _hex("01010600") + bytes(232) + _hex("63825363") + _hex("350108") + _hex("370103") + b"\xff")
