@@ -390,7 +390,8 @@ class _Joined(local):
 
     def __init__(self) -> None:
         self._high, self._low = np.zeros((2, 1 << SLOTS_BITS), np.uint64)
-        self._made = np.full(1 << SLOTS_BITS, Ip6(0), object)
+        self._made = np.empty(1 << SLOTS_BITS, object)
+        self._made.fill(Ip6(0))  # `np.full` would make a plain 0 of it
 
     def addresses(self, high: NDArray[np.uint64], low: NDArray[np.uint64]) -> NDArray[Any]:
         """Return the objects of addresses given by their halves."""
