@@ -64,7 +64,7 @@ class ICMP(Header, protocol=IpProtocol.ICMP):
     seq: tells one question from others; the next hop's MTU in fragmentation needed (RFC 1191)
     """
 
-    type: u8 = 0
+    type: u8 = IcmpType.ECHO
     code: u8 = 0
     checksum: u16 = auto()
     id: u16 = 0

@@ -56,7 +56,7 @@ class ICMPv6(Header, protocol=IpProtocol.ICMPV6):
     seq: tells one question from others; with `id`, the MTU in packet too big
     """
 
-    type: u8 = 0
+    type: u8 = Icmp6Type.ECHO
     code: u8 = 0
     checksum: u16 = auto()
     id: u16 = 0

@@ -25,3 +25,8 @@ def test_messages_have_their_numbers():
     assert (refused[wire.ICMP].code, refused[wire.ICMP].seq, refused.pack()[8:]) == (
         4, 1400, b"quoted")
     assert wire.ICMP.time_exceeded(b"q")[wire.ICMP].type == wire.IcmpType.TIME_EXCEEDED
+
+
+def test_message_without_a_type_is_an_echo_request():
+    assert wire.ICMP().type == wire.IcmpType.ECHO == 8
+    assert wire.ICMPv6().type == wire.Icmp6Type.ECHO == 128
