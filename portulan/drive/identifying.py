@@ -34,6 +34,8 @@ DIALOGUES_MAX: Final = 192
 """Dialogues at once, where descriptors allow."""
 SOCKETS_WANTED: Final = 3_000
 """Descriptors asked for: all dialogues with as many connections as they may have."""
+WARM_HTTP_S: Final = 0.1
+"""HTTP's rules are most of all; a greeting that comes at once need not wait for them."""
 LANES_USUAL: Final = 4
 """Connections that a dialogue has open on average; where more are, the kernel makes some wait."""
 HOST_DIALOGUES_MAX: Final = 48
@@ -347,8 +349,10 @@ class _Talk:
 
 
 def warm(book: Book | None = None) -> None:
-    """Load what judges replies, a tenth of a second's work, before the first reply comes."""
-    judge(Reply("tcp", b"HTTP/1.1 200 OK\r\nServer: nginx/1\r\n\r\n"), book)
+    """Load what judges replies before the first one comes: what all need, then what HTTP needs."""
+    judge(Reply("tcp", b"SSH-2.0-x_1\r\n"), book)
+    http = Reply("tcp", b"HTTP/1.1 200 OK\r\nServer: nginx/1\r\n\r\n")
+    asyncio.get_running_loop().call_later(WARM_HTTP_S, judge, http, book)
 
 
 def udp_probes(port: int) -> list[Probe]:

@@ -6,13 +6,14 @@ run again for their groups. Rule files hold for each rule its own positive and n
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.resources import files
-from typing import Any
+from typing import Any, Final
 
 FIELD_MAX = 8192
 """Characters of a field that rules look at: names stand near its start."""
@@ -66,11 +67,20 @@ class Book:
     """Hold rules by field, in their order: the first that matches is the most specific."""
 
     def __init__(self, rules: Iterable[Rule]) -> None:
-        self.rules = tuple(rules)
         self._by_field: dict[str, list[Rule]] = defaultdict(list)
         self._sets: dict[str, Any] = {}
-        for rule in self.rules:
+        self._rules: list[Rule] = []
+        self._add(rules)
+
+    def _add(self, rules: Iterable[Rule]) -> None:
+        for rule in rules:
+            self._rules.append(rule)
             self._by_field[rule.field].append(rule)
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """All rules, in their order."""
+        return tuple(self._rules)
 
     def fields(self) -> list[str]:
         """Return the fields that rules look at."""
@@ -98,6 +108,48 @@ class Book:
         return found
 
 
+class _Builtin(Book):
+    """The rules that come with Portulan; those of a protocol are read when it is first met.
+
+    Reading all of them takes longer than most of what is done with them.
+    """
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        super().__init__(())
+        self._texts = list(texts)
+        self._of: dict[str, list[int]] = defaultdict(list)
+        for number, text in enumerate(self._texts):
+            for protocol in set(_PROTOCOL.findall(text)):
+                self._of[protocol].append(number)
+        self._read: dict[int, list[Rule]] = {}
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """All rules, in the order of their files."""
+        for number in range(len(self._texts)):
+            self._need(number)
+        return tuple(rule for number in sorted(self._read) for rule in self._read[number])
+
+    def fields(self) -> list[str]:
+        """Return the fields that rules look at."""
+        return list(dict.fromkeys(rule.field for rule in self.rules))
+
+    def matching(self, field: str, text: str) -> Iterator[Rule]:
+        """Yield the rules on `field` that match `text`, in their order."""
+        for number in self._of.get(field.partition(".")[0], ()):
+            self._need(number)
+        return super().matching(field, text)
+
+    def _need(self, number: int) -> None:
+        if number not in self._read:
+            self._read[number] = load(self._texts[number])
+            # A field's rules stand in files that are read together, so their order holds.
+            self._add(self._read[number])
+
+
+_PROTOCOL: Final = re.compile(r"^field *= *[\"']([^.\"']+)\.", re.MULTILINE)
+
+
 def escape_cpe(text: str) -> str:
     """Return `text` as one attribute of a CPE 2.3 formatted string (NISTIR 7695 section 6.2)."""
     safe = "".join(c for c in text.lower().replace(" ", "_") if c.isascii() and c.isprintable())
@@ -109,7 +161,7 @@ def builtin() -> Book:
     """Return the rules that come with Portulan."""
     folder = files("portulan.ident") / "data"
     names = sorted(each.name for each in folder.iterdir() if each.name.endswith(".toml"))
-    return Book(rule for name in names for rule in load((folder / name).read_text("utf-8")))
+    return _Builtin((folder / name).read_text("utf-8") for name in names)
 
 
 def load(text: str) -> list[Rule]:

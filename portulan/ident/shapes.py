@@ -89,16 +89,15 @@ def _compiled(pattern: bytes) -> re.Pattern[bytes]:
 
 def _first(shape: Shape) -> set[int]:
     """Return the octets a reply of this shape may begin with; a wrong guess tells nothing."""
-    return {octet for octet in range(256) if _may_begin(shape.pattern, octet)}
+    literal = _LITERAL.match(shape.pattern)
+    if not literal or b"|" in shape.pattern.split(b"(")[0]:
+        return set(range(256))
+    begins = re.compile(literal[1], re.DOTALL).match
+    return {octet for octet in range(256) if begins(bytes([octet]))}
 
 
-def _may_begin(pattern: bytes, octet: int) -> bool:
-    literal = re.match(rb"(\\x[0-9a-f]{2}|\\0|\[[^\]]+\]|\\[^a-z0-9]|[^(\[.\\])(?![?*{])", pattern)
-    if not literal or b"|" in pattern.split(b"(")[0]:
-        return True
-    return bool(re.match(literal[1], bytes([octet]), re.DOTALL))
-
-
+_LITERAL: Final = re.compile(
+    rb"(\\x[0-9a-f]{2}|\\0|\[[^\]]+\]|\\[^a-z0-9]|[^(\[.\\])(?![?*{])")
 _B2, _L4, _B4 = Count(2, 2), Count(0, 4, order="little"), Count(0, 4, 4)
 _SHAPES: Final = (
     # Data bases and queues.

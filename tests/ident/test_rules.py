@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from portulan.ident.rules import Book, Rule, builtin, escape_cpe, faults
+from portulan.ident.rules import Book, Rule, _Builtin, builtin, escape_cpe, faults
 
 GOOD = Rule("a", "x.y", r"^Toy(?:/(?P<version>[0-9.]+))?", "Toy", cpe="cpe:2.3:a:t:t:{version}:*",
             positive=("Toy/1",), negative=("A Toy",))
@@ -44,3 +44,24 @@ def test_book_runs_fields_as_one_re2_set():
 
 def test_cpe_attribute_is_escaped():
     assert escape_cpe("1:2*") == r"1\:2\*"
+
+
+def test_rules_of_a_protocol_are_read_when_it_is_met_and_all_when_asked_for():
+    texts = ['[[rule]]\nid = "a"\nfield = "ssh.software"\npattern = "^a"\nproduct = "A"\n',
+             '[[rule]]\nid = "b"\nfield = "ftp.greeting"\npattern = "^b"\nproduct = "B"\n']
+    book = _Builtin(texts)
+    assert [rule.id for rule in book.matching("ftp.greeting", "b")] == ["b"]
+    assert list(book._read) == [1]
+    assert [rule.id for rule in book.rules] == ["a", "b"]
+    assert list(book.matching("smtp.greeting", "x")) == []
+
+
+def test_no_rule_is_in_a_file_that_its_protocol_does_not_lead_to():
+    book = builtin()
+    by_field = {field for field in book.fields() if field.partition(".")[0] not in book._of}
+    assert by_field == set()
+    shared = [numbers for numbers in book._of.values() if len(numbers) > 1]
+    alone = {number for numbers in shared for number in numbers}
+    mixed = [protocol for protocol, numbers in book._of.items() if set(numbers) & alone]
+    # Files of several protocols would be read out of order for one of them.
+    assert len(mixed) == len(shared)
