@@ -210,7 +210,7 @@ class _Talk:
         if not self._ready.done():
             self._ready.set_result(ready)
 
-    def opened(self, number: int) -> None:
+    def opened(self, number: int, rtt_ns: int) -> None:
         """Go on to TLS where the service is inside it."""
         if self._visit.place.secure and not self._plain and self._wire is not None:
             self._loop.call_soon(self._wire.secure)
