@@ -13,6 +13,8 @@ PERIOD_MAX_NS: Final = 8 * SECOND
 PERIOD_MIN_NS: Final = 100_000
 #: Bounds this close are one number: to ask early in order to narrow them further costs more.
 TIGHT: Final = 1.02
+#: So many answers at a pace prove it, though none came too early.
+ANSWERS_ENOUGH: Final = 8
 #: Bounds that far apart mean that we asked too seldom to have kept it from running over.
 LOOSE: Final = 1.5
 #: A period seen once is taken to be at most this much longer.
@@ -68,6 +70,11 @@ class Bucket:
     def known(self) -> bool:
         """Whether there is any idea of the period."""
         return self.upper_ns < math.inf
+
+    @property
+    def proven(self) -> bool:
+        """Whether the upper bound is more than a guess: a few answers may be those of a burst."""
+        return self.most_ns < math.inf or self._answers >= ANSWERS_ENOUGH
 
     @property
     def period_ns(self) -> float:

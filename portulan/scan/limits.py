@@ -84,8 +84,8 @@ class Schedule:
     _lost: int = 0
     _early: dict[int, Question] = field(default_factory=dict)
     _flying: dict[int, Question] = field(default_factory=dict)
-    _run: list[int] = field(default_factory=list)
-    """Ports that were silent, since the last answer, though the host could speak."""
+    _run: list[Question] = field(default_factory=list)
+    """Questions without an answer since the last one that had one, though the host could speak."""
     _run_max: int = RUN_FIRST
     _hold_ns: int = 0
     _wants_sentinel: bool = False
@@ -112,10 +112,11 @@ class Schedule:
         return ready if due is None else min(ready, due)
 
     def _ready_at(self) -> int:
-        if not self.bucket.known:
+        bucket = self.bucket
+        if not bucket.known or (self._wants_sentinel and not bucket.proven):
             return 0
         tokens = 1.0 + sum(each.cost for each in self._flying.values())
-        return self.bucket.ready_at(tokens, surely=bool(self._again) or self._wants_sentinel)
+        return bucket.ready_at(tokens, surely=bool(self._again) or self._wants_sentinel)
 
     def _may_ask(self) -> bool:
         if self._wants_sentinel:
@@ -157,7 +158,7 @@ class Schedule:
         self._tries[probe] = asked + 1
         try_no = TRY_FIRST + asked % (TRIES_MAX - TRY_FIRST + 1)
         taken = sum(each.cost for each in self._flying.values())
-        sure = self.bucket.known and self.bucket.floor - taken >= 1.0
+        sure = self.bucket.proven and self.bucket.floor - taken >= 1.0
         self._flying[probe] = Question(
             probe, try_no, now, sure, self.bucket.early(now, len(self._flying)), cost)
         return probe, try_no
@@ -200,7 +201,7 @@ class Schedule:
         self.owed.discard(probe)
         self._sentinels_lost = 0
         self._refusals += probe != self.sentinel
-        lost = self._sure.pop(probe, 0) + (probe in self._run)
+        lost = self._sure.pop(probe, 0) + any(each.probe == probe for each in self._run)
         if lost:  # the answer may have been lost on its way, and a token with it
             self._lost += lost
             self.bucket.lossy = self._loss > LOSSY
@@ -228,13 +229,17 @@ class Schedule:
         run, self._run = self._run, []
         if by_sentinel and run:
             self._run_max = min(2 * self._run_max, RUN_MAX)
-        for probe in run:
+        for each in run:
+            probe = each.probe
             if probe not in self.owed:
                 continue
-            self._silences += 1
-            self._early.pop(probe, None)
-            self._sure[probe] = self._sure.get(probe, 0) + 1
-            if self._sure[probe] < self._tries_needed:
+            if each.sure:
+                self._silences += 1
+                self._early.pop(probe, None)
+                self._sure[probe] = self._sure.get(probe, 0) + 1
+            else:
+                self._early[probe] = each
+            if self._sure.get(probe, 0) < self._tries_needed:
                 self._queue_again(probe, self.queue)
 
     def _queue_again(self, probe: int, queue: deque[int]) -> None:
@@ -248,9 +253,9 @@ class Schedule:
         if probe == self.sentinel:
             self._sentinel_lost(question)
             return
-        if question.sure or not self.bucket.known:
-            self._run.append(probe)
-            self._wants_sentinel |= not self.bucket.known or len(self._run) >= self._run_max
+        if question.sure or not self.bucket.proven:
+            self._run.append(question)
+            self._wants_sentinel |= not self.bucket.proven or len(self._run) >= self._run_max
         else:
             self._early[probe] = question
             self._queue_again(probe, self._again)
@@ -262,18 +267,19 @@ class Schedule:
             self.owed.clear()
             return
         bucket = self.bucket
-        if bucket.known and self._sentinels_lost == 1 and self._lost:
+        if bucket.proven and self._sentinels_lost == 1 and self._lost:
             self._wants_sentinel = True  # it may be lost on the way
             return
-        if bucket.known:
+        if bucket.proven:
             bucket.forget(question.asked_ns)
         else:
             bucket.was_empty(question.asked_ns, question.early_ns)
         bucket.level = 1.0
         run, self._run = self._run, []
         self._run_max = max(self._run_max // 2, RUN_FIRST)
-        for probe in run:
-            self._queue_again(probe, self._again)
+        for each in run:
+            self._early.setdefault(each.probe, each)
+            self._queue_again(each.probe, self._again)
         waited = int((GROWTH - 1) * (question.asked_ns - bucket.answered_ns))
         self._hold_ns = question.asked_ns + min(waited, PERIOD_MAX_NS)
 
@@ -287,6 +293,8 @@ class Limits:
         self._wakes: list[tuple[int, int]] = []
         self._wake_of: dict[int, int] = {}
         self._wait_ns = 0
+        self.owed = 0
+        """How many probes wait for their answer."""
         self._asked: dict[Ask, int] = {}
 
     @property
@@ -298,11 +306,6 @@ class Limits:
     def any(self) -> bool:
         """Whether there is, or was, any schedule."""
         return bool(self._schedules)
-
-    @property
-    def owed(self) -> int:
-        """How many probes wait for their answer."""
-        return sum(len(each.owed) for each in self._schedules.values())
 
     @property
     def unfinished(self) -> NDArray[np.int64]:
@@ -322,6 +325,7 @@ class Limits:
         """Begin a schedule for a host whose last refusal answered a question of `since_ns`."""
         bucket = Bucket(since_ns, burst=min(max(burst, 1), BURST_MAX), _filled_ns=now)
         self._schedules[host] = Schedule(sentinel, bucket, deque(probes.tolist()))
+        self.owed += len(self._schedules[host].owed)
         self._wake(host, now)
 
     def ask(self, now: int, wait_ns: int, room: int) -> list[Ask]:
@@ -332,7 +336,9 @@ class Limits:
             _, host = heapq.heappop(self._wakes)
             del self._wake_of[host]
             schedule = self._schedules[host]
+            before = len(schedule.owed)
             asked += schedule.ask(now, wait_ns, room - len(asked))
+            self.owed += len(schedule.owed) - before
             if not schedule.done:
                 self._wake(host, max(schedule.next_ns(wait_ns), now + 1))
         for each in asked:
@@ -360,10 +366,12 @@ class Limits:
             schedule = self._schedules.get(number)
             if schedule is None or schedule.done:
                 continue
+            before = len(schedule.owed)
             if refused:
                 schedule.refused(probe, try_no)
             else:
                 schedule.answered(probe)
+            self.owed += len(schedule.owed) - before
             self._wake(number, schedule.next_ns(self._wait_ns))
 
     def asked_at(self, probe: int, try_no: int) -> int:

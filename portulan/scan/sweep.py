@@ -152,10 +152,13 @@ class Sweep:
 
     @property
     def progress(self) -> float:
-        """How much is done, 0..1: answered probes plus what silent ones have behind them."""
+        """How much is done, 0..1: answered probes plus what silent ones have behind them.
+
+        What schedules have to ask has nothing behind it: it takes the most time of all.
+        """
         if not self._total:
             return 1.0
-        silent = self._total - self._answers
+        silent = self._total - self._answers - self.watch.limits.owed
         passes = max(2, self.tries_allowed)
         behind = (self.pass_no - 1 + self._cursor / self._total) / passes
         return min(1.0, (self._answers + silent * min(1.0, behind)) / self._total)

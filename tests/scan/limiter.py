@@ -77,6 +77,7 @@ class Host:
             flying = [each for each in flying if each[0] > now]
             if due:
                 self._hear(limits, due, now)
+        assert limits.owed == 0
         self.end_ns = now
         return self
 

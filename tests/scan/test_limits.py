@@ -90,6 +90,7 @@ def test_answer_that_is_no_refusal_ends_the_questions_to_its_port():
     limits.hear(np.array([3]), Answers.of(
         np.array([probe]), state=State.OPEN, reason=1, time_ns=SECOND, try_no=try_no))
     assert limits.asked_at(7, try_no) == SECOND
+    assert limits.owed == 0
     assert limits.ask(2 * SECOND, 100 * MS, 10) == []
     assert limits.idle
 
