@@ -155,7 +155,7 @@ class _Reader:
             if len(left) * right > PAYLOAD_MAX_BYTES:
                 self._refuse(node, f"more than {PAYLOAD_MAX_BYTES} bytes")
             return left * right
-        self._refuse(node, 'only octets are multiplied, as in b"x" * 100')
+        self._refuse(node, "only octets are multiplied", hint='put (b"x" * 100) in parentheses')
 
     def _named(self, node: ast.Name) -> Any:
         if node.id in self._headers:
@@ -192,7 +192,9 @@ class _Reader:
             name = each.arg or ""
             if name not in known:
                 near = get_close_matches(name, known, 1)
+                made = ", ".join(f"{kind.__name__}.{each}(...)" for each in recipes(kind))
                 hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(known)}"
+                hint += f", and is made by {made}" if made and not near else ""
                 self._refuse(each, f"{kind.__name__} has no field {name}", hint=hint)
             self._make(each.value, kind, [], {name: values[name]})
 
