@@ -27,7 +27,7 @@ from portulan.errors import UsageError
 from portulan.store.sql import Source
 
 if TYPE_CHECKING:
-    import duckdb
+    from portulan.store.sql import Relation
 
 
 class Tables(capture.Capture):
@@ -63,7 +63,7 @@ class Tables(capture.Capture):
         """Return TLS handshake messages: names asked for, fingerprints."""
         return self.table("tls")
 
-    def sql(self, query: str) -> duckdb.DuckDBPyRelation:
+    def sql(self, query: str) -> Relation:
         """Run SQL over the tables that `table` knows; only what is named is made.
 
         Take rows with `.fetchall()` or `.fetchnumpy()`. Raises `UsageError` if the query is wrong.

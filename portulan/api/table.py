@@ -14,7 +14,7 @@ from portulan.errors import UsageError, printable
 from portulan.store.sql import ABSENT, Source, ask
 
 if TYPE_CHECKING:
-    import duckdb
+    from portulan.store.sql import Relation
 
 HTML_ROWS: Final = 50
 """Rows that a notebook shows; scrolling more is no way to read them."""
@@ -61,7 +61,7 @@ class Table:
         for row in zip(*columns, strict=True):
             yield dict(zip(self.names, row, strict=True))
 
-    def sql(self, query: str) -> duckdb.DuckDBPyRelation:
+    def sql(self, query: str) -> Relation:
         """Run SQL over the table by its name; take rows with `.fetchall()` or `.fetchnumpy()`.
 
         Raises `UsageError` if the query is wrong.
@@ -105,7 +105,7 @@ class Table:
 
 def relation(
     query: str, tables: Mapping[str, Source]
-) -> duckdb.DuckDBPyRelation:
+) -> Relation:
     """Run SQL over tables; raises `UsageError` if the query is wrong."""
     answer = ask(query, tables)
     if answer is None:

@@ -19,7 +19,11 @@ from portulan.errors import UsageError, printable
 from .disk import DiskError, temporary_beside
 
 if TYPE_CHECKING:
+    from typing import TypeAlias
+
     import duckdb
+
+    Relation: TypeAlias = duckdb.DuckDBPyRelation
 
 Columns = Mapping[str, NDArray[Any]]
 
@@ -43,7 +47,7 @@ class Source:
 class Answer:
     """The rows of a query, each value as Python has it."""
 
-    def __init__(self, relation: duckdb.DuckDBPyRelation) -> None:
+    def __init__(self, relation: Relation) -> None:
         self.relation = relation
         self.columns: list[str] = list(relation.columns)
 
