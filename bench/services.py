@@ -38,6 +38,19 @@ LISTENS_S = 40.0
 ASKED_S = 200.0
 PORTS = range(12_000, 32_000)
 """Below the ports of clients, and below 32,768, which some servers take for the end."""
+USUAL = {
+    "amqp": 5672, "beanstalk": 11300, "chargen": 19, "clamd": 3310, "daytime": 13, "dict": 2628,
+    "distccd": 3632, "domain": 53, "epmd": 4369, "etcd": 2379, "firebird": 3050, "ftp": 21,
+    "gearman": 4730, "git": 9418, "gpsd": 2947, "http": 80, "ident": 113, "imap": 143,
+    "iperf3": 5201, "ipp": 631, "irc": 6667, "lcdproc": 13666, "ldap": 389, "memcached": 11211,
+    "modbus": 502, "mpd": 6600, "mqtt": 1883, "mumble": 64738, "munin": 4949, "mysql": 3306,
+    "nats": 4222, "nbd": 10809, "ntp": 123, "nut": 3493, "openvpn": 1194, "pop3": 110,
+    "postgresql": 5432, "radius": 1812, "rdp": 3389, "redis": 6379, "rsync": 873, "sip": 5060,
+    "smb": 445, "smtp": 25, "snmp": 161, "socks5": 1080, "ssh": 22, "stun": 3478, "svn": 3690,
+    "tarantool": 3301, "tftp": 69, "vnc": 5900, "xmpp": 5222, "zabbix-agent": 10050,
+    "zookeeper": 2181,
+}
+"""Ports that services are known for (IANA, or their own documentation)."""
 PORTULAN = str(Path(sys.executable).with_name("portulan"))
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/lib/dovecot"
 INSIDE = "PORTULAN_BENCH_INSIDE"
@@ -295,7 +308,7 @@ def compare(chosen: list[Server], contenders: dict[str, Ask], *, seed: int, usua
     marks: dict[str, list[Mark]] = {name: [] for name in contenders}
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
     for server, shuffled in zip(chosen, ports, strict=True):
-        port = server.usual or shuffled if usual else shuffled
+        port = (server.usual or USUAL.get(server.service[0], shuffled)) if usual else shuffled
         version = fetched(server, unpacked, install=install)
         if not version:
             print(f"{server.name}: {server.package} is not installed, left out")
