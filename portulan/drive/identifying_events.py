@@ -7,7 +7,7 @@ from typing import Final
 
 from portulan.drive.identifying import Aim, Identified
 from portulan.ident.dialogue import Outcome
-from portulan.ident.dialogue_known import ECHO
+from portulan.ident.dialogue_known import BY_QUESTION
 from portulan.ident.judge import judge_many
 from portulan.ident.reply import Reply
 from portulan.ident.rules import Book
@@ -46,7 +46,7 @@ def service_event(found: Identified) -> Service | None:
 
 def judge_again(event: Service, book: Book | None = None) -> Service:
     """Return a recorded service judged anew, by the bytes that it keeps."""
-    if not event.heard or event.rule == ECHO.rule:
+    if not event.heard or event.rule in BY_QUESTION:
         return event
     transport: Final = "udp" if event.protocol == "udp" else "tcp"
     replies = [

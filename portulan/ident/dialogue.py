@@ -220,7 +220,7 @@ class Dialogue:
             for lane in self._lanes.values())
 
     def _greet(self, *, usual: bool) -> int:
-        if usual or self._agenda.inside:
+        if usual:
             return self._manner.client_first_ns
         return self._manner.greet_ns
 

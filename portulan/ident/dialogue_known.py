@@ -19,6 +19,11 @@ SURE: Final = 0.7
 """A protocol told less surely than this is no reason to stop asking."""
 ECHO: Final = Verdict(name="echo", rule="echo", confidence=0.95)
 """The verdict on a service that returns what it is told (RFC 862)."""
+DNS_ERROR: Final = Verdict(name="domain", rule="dns-error", confidence=0.9)
+"""The verdict on a service that sends back the beginning of a question of another protocol as a
+DNS error: the id kept, the bit of a response set, an error as code (RFC 1035 section 4.1.1)."""
+BY_QUESTION: Final = frozenset({ECHO.rule, DNS_ERROR.rule})
+"""Rules that look at the question, too, which a record does not keep."""
 ECHO_LEAST: Final = 4
 """Bytes of a question whose return is no accident."""
 MIRRORED: Final = (b"JDWP-Handshake", b"AMQP")
@@ -67,6 +72,10 @@ class Known:
         if _is_echo(asked, reply.data):
             self.verdict, self.facts = ECHO, Facts("echo", {}, 0.95)
             return self.facts
+        if _is_dns_error(asked, reply.data):
+            facts = Facts("domain", {}, 0.9)
+            self.weigh(facts, DNS_ERROR)
+            return facts
         facts = parse(reply)
         verdict = judge(reply, self.book) if facts is not None else None
         if facts is not None and verdict is not None:
@@ -92,6 +101,13 @@ class Known:
 def _is_echo(asked: bytes, said: bytes) -> bool:
     long = len(said) >= ECHO_LEAST and said == asked[: len(said)]
     return long and not asked.startswith(MIRRORED)
+
+
+def _is_dns_error(asked: bytes, said: bytes) -> bool:
+    if len(said) < 12 or len(said) > len(asked):
+        return False
+    changed = said[2] & 0x80 and not asked[2] & 0x80 and said[3] & 0x0F in (1, 4, 5)
+    return bool(changed) and said[:2] == asked[:2] and said[4:] == asked[4 : len(said)]
 
 
 def _weight(verdict: Verdict) -> tuple[bool, bool, float]:

@@ -24,6 +24,20 @@ def test_returned_question_is_an_echo_unless_its_protocol_returns_it(asked, said
     assert (facts.name if facts else None) == name
 
 
+@pytest.mark.parametrize(("asked", "said", "is_dns"), [
+    (b"\x23\0" + bytes(38) + b"ask", b"\x23\0\x80\4" + bytes(36) + b"ask", True),
+    (b"ab\0\0" + bytes(20), b"ab\x80\1" + bytes(8), True),
+    (b"ab\0\0" + bytes(20), b"ab\x80\0" + bytes(8), False),
+    (b"ab\0\0" + bytes(20), b"xx\x80\1" + bytes(8), False),
+    (b"ab\0\0" + bytes(20), b"ab\x80\1" + b"12345678", False),
+    (b"ab\0\0", b"ab\x80\1" + bytes(8), False),
+])
+def test_question_that_comes_back_as_a_dns_error_tells_a_name_server(asked, said, is_dns):
+    known = Known()
+    known.take(Reply("udp", said), asked=asked)
+    assert (known.verdict is not None and known.verdict.rule == "dns-error") is is_dns
+
+
 def test_unread_reply_is_kept_and_tells_nothing():
     known = Known()
     assert known.take(Reply("tcp", b"\xfe\xfe\xfe")) is None
