@@ -53,7 +53,7 @@ class Batch:
         """Return columns by field, those that only captures know among them."""
         found = numbered(self.frames, names, self.numbers)
         if "frame.interface" in found:
-            found["frame.interface"] = _texts(map(self._name, self.interface.tolist()))
+            found["frame.interface"] = _texts(self._interfaces())
         if "frame.comment" in found:
             found["frame.comment"] = _texts(map(self._comment, self.numbers.tolist()))
         return found
@@ -62,15 +62,18 @@ class Batch:
         """Yield the packets one by one."""
         frames = self.frames
         times, lengths = frames.time_ns.tolist(), frames.wire_length.tolist()
-        for octets, number, time_ns, length, place in zip(
-            frames, self.numbers.tolist(), times, lengths, self.interface.tolist(), strict=True
+        for octets, number, time_ns, length, interface in zip(
+            frames, self.numbers.tolist(), times, lengths, self._interfaces(), strict=True
         ):
             yield CapturedPacket(octets, number=number, time_ns=time_ns, length=length,
-                                 link_type=frames.link_type, interface=self._name(place),
-                                 comment=self._comment(number))
+                                 link_type=frames.link_type, interface=interface,
+                                 comment=self._comment(number) if self.comments else "")
 
-    def _name(self, place: int) -> str:
-        return printable(self.names[place], TEXT_MAX_CHARS) if place < len(self.names) else ""
+    def _interfaces(self) -> list[str]:
+        """Return the name of each packet's interface, nothing where it has none."""
+        names = np.array([*(printable(name, TEXT_MAX_CHARS) for name in self.names), ""], object)
+        found: list[str] = names[np.minimum(self.interface, len(self.names))].tolist()
+        return found
 
     def _comment(self, number: int) -> str:
         found = self.comments.get(number) if self.comments else None
