@@ -13,6 +13,8 @@ PERIOD_MAX_NS: Final = 8 * SECOND
 PERIOD_MIN_NS: Final = 100_000
 #: Bounds this close are one number: to ask early in order to narrow them further costs more.
 TIGHT: Final = 1.02
+#: The period that a first answer stands for, at least.
+FIRST_GAP_NS: Final = 100_000_000
 #: So many answers at a pace prove it, though none came too early.
 ANSWERS_ENOUGH: Final = 8
 #: Bounds that far apart mean that we asked too seldom to have kept it from running over.
@@ -119,6 +121,8 @@ class Bucket:
         """Learn from an answer to a question of this time."""
         self.spend()
         gap = asked_ns - self.answered_ns
+        if self._answers == 0:  # it may have waited for our first question
+            gap = max(gap, FIRST_GAP_NS)
         self.answered_ns = max(self.answered_ns, asked_ns)
         self._answers += 1
         if self._began_ns < 0:
