@@ -181,7 +181,7 @@ class Dialogue:
             self._conclude(lane, now, over=True)
         elif lane.state == LaneState.OPENING:
             self._fail(lane, why)
-        elif lane.state == LaneState.LISTENING and not lane.secured:
+        elif lane.state == LaneState.LISTENING:
             self._hung_up()
         elif why == "refused" and not self._known.replies:
             self._finish("closed")  # a datagram that ICMP brought back
@@ -253,8 +253,8 @@ class Dialogue:
         self._hang_ups += 1
         if self._hang_ups < HANG_UPS:
             self._agenda.first([Follow(LISTEN, same=False)])
-        elif not self._known.replies:
-            self._finish("wrapped")
+        elif self._known.facts is None:
+            self._finish(None if self._known.tls else "wrapped")
 
     def _close(self, lane: Lane) -> None:
         if self._lanes.pop(lane.number, None) is not None:
