@@ -181,6 +181,8 @@ WHY: Final = {
     ("", "local-denied"): Why("This machine's own firewall did not let the packet out."),
 }
 
+_OWN_ERROR = Why("The host itself sent an ICMP error, so it is there.", _RFC_ICMP)
+
 #: The same reasons where they speak of a host, not of a port.
 HOST: Final = {
     "syn-ack": Why("A TCP port answered by SYN ACK, so a host is there.", "RFC 9293 section 3.5"),
@@ -189,7 +191,11 @@ HOST: Final = {
     "no-response": Why(
         "Nothing came back to any question. A host that is off is silent, and so is one behind a "
         "firewall that drops: -Pn scans it nevertheless."),
-    "port-unreach": Why("The host itself sent an ICMP error, so it is there.", _RFC_ICMP),
+    "conn-refused": Why("connect() was refused: a TCP port answered by RST, and only a host that "
+                        "is up does that.", _RFC_CLOSED, _FORGED),
+    "accept-reset": Why("A TCP port took a connection and reset it at once, so a host is there.",
+                        "RFC 9293 section 3.5"),
+    "port-unreach": _OWN_ERROR, "proto-unreach": _OWN_ERROR, "admin-prohibited": _OWN_ERROR,
     "udp-response": Why("A UDP service answered, so a host is there.", "RFC 768"),
 }
 
