@@ -20,9 +20,11 @@ import msgspec
 
 from portulan.ident import judge as judging
 from portulan.ident.reply import Reply
+from portulan.ident.rules import builtin
 from portulan.ident.verdict import Verdict
 
 HOSTILE_BYTES = 10_000_000
+HOSTILE_TEXT = 64 << 10
 SPEED_S = 3.0
 NAMES = {
     "ftp": "ftp", "http_header": "http", "html_title": "http", "ssh": "ssh", "smtp": "smtp",
@@ -83,12 +85,35 @@ def speed(replies: list[Reply]) -> float:
 def hostile_ms() -> dict[str, float]:
     """Return the CPU milliseconds that ten million octets cost, by their start."""
     spent = {}
-    for start in (b"", b"HTTP/1.1 200 OK\r\nServer: ", b"220 ", b"SSH-2.0-", b"\xff\xfb", b"* OK "):
+    for start in (b"", b"HTTP/1.1 200 OK\r\nServer: ", b"HTTP/1.1 200 OK\r\n\r\n<title>", b"220 ",
+                  b"SSH-2.0-", b"\xff\xfb", b"* OK ", b":h 002 me :", b"0\x84\0\x98\x96\x80"):
         reply = Reply("tcp", start + b"A/1" * (HOSTILE_BYTES // 3))
         began = time.process_time()
         judging.judge(reply)
-        spent[start[:8].decode("latin-1")] = (time.process_time() - began) * 1000
+        spent[start[-8:].decode("latin-1")] = (time.process_time() - began) * 1000
     return spent
+
+
+def rules_ms() -> dict[str, float]:
+    """Return the CPU milliseconds that 64 KiB of hostile text cost: worst rule, worst field's set.
+
+    The text is an example, half of one, or what patterns skip over, again and again.
+    """
+    book, worst = builtin(), {"rule": 0.0, "set": 0.0}
+    skipped = ["a ", "; a=", "| ", "welcome to ", "1."]
+    for field in book.fields():
+        next(book.matching(field, "x"), None)
+        for unit in skipped:
+            began = time.process_time()
+            list(book.matching(field, unit * (HOSTILE_TEXT // len(unit))))
+            worst["set"] = max(worst["set"], (time.process_time() - began) * 1000)
+    for rule in book.rules:
+        example = rule.positive[0]
+        for unit in (example, example[: len(example) // 2 + 1], *skipped[:2]):
+            began = time.process_time()
+            rule.read(unit * (HOSTILE_TEXT // len(unit)))
+            worst["rule"] = max(worst["rule"], (time.process_time() - began) * 1000)
+    return worst
 
 
 def main() -> None:
@@ -109,6 +134,8 @@ def main() -> None:
     print(f"{speed([reply_of(row) for row in rows]):.0f} replies a CPU second")
     for start, spent in hostile_ms().items():
         print(f"{HOSTILE_BYTES} octets after {start!r}: {spent:.1f} ms of CPU")
+    for what, spent in rules_ms().items():
+        print(f"{HOSTILE_TEXT} characters, worst {what}: {spent:.1f} ms of CPU")
 
 
 if __name__ == "__main__":
