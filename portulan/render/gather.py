@@ -47,6 +47,7 @@ class Finding:
     systems: list[Os] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
     path: dict[int, Hop] = field(default_factory=dict)
+    timed_out: bool = False
 
     def amend(self, host: Host) -> None:
         """Take the state of a `host` event and each optional field that it fills."""
@@ -55,6 +56,7 @@ class Finding:
         self.mac, self.vendor = host.mac or self.mac, host.vendor or self.vendor
         self.hops, self.rtt_us = host.hops or self.hops, host.rtt_us or self.rtt_us
         self.rest = {**self.rest, **host.rest}
+        self.timed_out |= host.timed_out
 
     def add_port(self, port: Port) -> None:
         """Take a port's verdict; it also proves an otherwise unknown host."""

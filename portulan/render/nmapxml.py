@@ -108,7 +108,7 @@ def _host(host: Finding, found: Findings) -> str:
     addrtype = "ipv6" if ":" in host.addr else "ipv4"
     mac = _attrs(addr=host.mac, addrtype="mac", vendor=host.vendor) if host.mac else ""
     return (
-        f"<host{_times(found)}>"
+        f"<host{_times(found)}{_attrs(timedout='true') if host.timed_out else ''}>"
         f'<status state="{host.state}" reason={_reason(host.reason)} reason_ttl="0"/>\n'
         f'<address addr={_q(host.addr)} addrtype="{addrtype}"/>\n'
         + (f"<address{mac}/>\n" if mac else "")

@@ -107,6 +107,14 @@ def test_ipv6_host_says_so():
     assert wellformed(whole([opened("::1", 80)])).find("host/address").get("addrtype") == "ipv6"
 
 
+def test_host_that_was_given_up_says_so_as_nmap_does(dtd):
+    told = Host(addr="10.0.0.9", state="up", reason="arp-response", timed_out=True)
+    text = whole([RUN, told, Host(addr="10.0.0.10", state="up", reason="arp-response")])
+    valid(dtd, text)
+    hosts = wellformed(text).findall("host")
+    assert [host.get("timedout") for host in hosts] == ["true", None]
+
+
 @pytest.mark.parametrize(("formatted", "uri"), [
     ("cpe:2.3:a:openbsd:openssh:9.2p1:*:*:*:*:*:*:*", "cpe:/a:openbsd:openssh:9.2p1"),
     (r"cpe:2.3:a:v\:w:a\&b\-c:*:u1:*:*:*:*:*:*", "cpe:/a:v%3aw:a%26b-c::u1"),

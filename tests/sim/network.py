@@ -11,6 +11,7 @@ import portulan.wire as wire
 from portulan.drive import packets
 from portulan.drive.packets import PacketSweep
 from portulan.link.memory import ResponderLink
+from portulan.scan.capacity import Capacity
 from portulan.scan.paths import Paths, Via
 from portulan.scan.sweep import Sweep
 from portulan.scan.syn import SynKind
@@ -52,6 +53,8 @@ class Path:
     duplicate: float = 0.0
     jitter_ms: float = 0.0
     rtt_ms: float = 10.0
+    policed_pps: float = 0.0
+    """Packets a second that pass towards the hosts, 64 at once; 0 for all."""
     seed: int = 1
 
 
@@ -61,10 +64,11 @@ class Network:
     def __init__(self, space: Space, truth: np.ndarray, path: Path) -> None:
         self.space, self.truth, self.path = space, truth, path
         self.chance = np.random.default_rng(path.seed)
+        self.tokens, self.filled_ns = 64.0, 0
 
     def respond(self, frames: wire.Frames) -> wire.Frames:
         VirtualClock.advance(len(frames) * 1_000)
-        frames = self._lossy(frames)
+        frames = self._lossy(self._policed(frames))
         if not len(frames):
             return wire.Frames.empty()
         rows = np.stack([np.frombuffer(octets, np.uint8) for octets in frames])
@@ -89,6 +93,17 @@ class Network:
         times = -(-(VirtualClock.time_ns + (delay * MS).astype(np.int64)) // BURST_NS) * BURST_NS
         return self._lossy(wire.Frames.uniform(answers, times))
 
+    def _policed(self, frames: wire.Frames) -> wire.Frames:
+        if not self.path.policed_pps:
+            return frames
+        passed, self.filled_ns = VirtualClock.time_ns - self.filled_ns, VirtualClock.time_ns
+        self.tokens = min(64.0, self.tokens + passed * self.path.policed_pps / 1e9)
+        kept = min(int(self.tokens), len(frames))
+        self.tokens -= kept
+        # Which ones of a burst pass is chance: other traffic lies between.
+        chosen = np.sort(self.chance.permutation(len(frames))[:kept])
+        return frames.take(chosen)
+
     def _lossy(self, frames: wire.Frames) -> wire.Frames:
         kept = self.chance.random(len(frames)) >= self.path.loss
         copies = kept * (1 + (self.chance.random(len(frames)) < self.path.duplicate))
@@ -108,7 +123,7 @@ class Result:
 
 def simulate(
     monkeypatch, *, hosts: int, ports: int, path: Path, silent: float = 0.0, seed: int = 3,
-    rate_pps: float = 0, retries: int = 10,
+    rate_pps: float = 0, retries: int = 10, capacity: Capacity | None = None,
 ) -> tuple[np.ndarray, Result]:
     """Run a whole packet sweep; return the truth and what was found."""
     monkeypatch.setattr(packets, "Clock", VirtualClock)
@@ -123,7 +138,8 @@ def simulate(
     kind = SynKind(space, Paths((Via(0, 4, OURS, MAC, NEXT),)), key=KEY, sport=SPORT)
     sweep = Sweep(
         space.size, seed=seed, rate_pps=rate_pps, retries=retries,
-        hosts=space.host_count, host_of=space.host_of,
+        hosts=space.host_count, host_of=space.host_of, capacity=capacity,
+        span_of=space.host_span if capacity else None, doubt=1e-4,
     )
     found = np.zeros(space.size, np.uint8)
     news = 0

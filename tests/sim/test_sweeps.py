@@ -8,6 +8,7 @@ from pathlib import Path as File
 import numpy as np
 import pytest
 
+from portulan.scan.capacity import Capacity
 from portulan.scan.verdict import State
 
 from .network import Path, simulate
@@ -45,6 +46,16 @@ def test_same_seeds_give_the_same_run(monkeypatch):
     one, two = (simulate(monkeypatch, hosts=30, ports=20, path=path)[1] for _ in range(2))
     assert (one.sent, one.seconds) == (two.sent, two.seconds)
     assert (one.state == two.state).all()
+
+
+@pytest.mark.parametrize("loss", [0.0, 0.05], ids=["clean", "lossy"])
+def test_policed_path_gives_the_truth_in_little_more_than_its_time(monkeypatch, loss):
+    path = Path(policed_pps=2_000, loss=loss, rtt_ms=3)
+    truth, found = simulate(
+        monkeypatch, hosts=4, ports=1_000, path=path, rate_pps=10_000, capacity=Capacity(10_000))
+    assert (found.state == truth).all()
+    assert found.seconds <= 1.5 * len(truth) / 2_000 * (1 + 3 * loss) + 1
+    assert found.sent <= 2.5 * len(truth)
 
 
 def test_price_of_loss_is_as_kept(monkeypatch):
