@@ -320,8 +320,8 @@ class Heard:
         six = self._at.family[row] == 6
         unreachable = np.where(six, kind == Icmp6Type.UNREACHABLE, kind == IcmpType.UNREACHABLE)
         expired = np.where(six, kind == Icmp6Type.TIME_EXCEEDED, kind == IcmpType.TIME_EXCEEDED)
-        problem = np.where(
-            six, kind == Icmp6Type.PARAMETER_PROBLEM, kind == IcmpType.PARAMETER_PROBLEM)
+        # ICMP has a code of its own for unknown protocols; its parameter problems are on options.
+        problem = six & (kind == Icmp6Type.PARAMETER_PROBLEM)
         reason = np.where(six, _REASONS6[code], _REASONS4[code])
         reason = np.where(expired, np.uint8(Reason.TIME_EXCEEDED), reason)
         # RFC 4443 section 3.4: code 1 is what an unreachable protocol is in ICMP.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from portulan.errors import LimitError, UsageError
 from portulan.wire.ethernet import EtherType
@@ -307,10 +307,10 @@ def replies_filter(
 ) -> list[tuple[int, int, int, int]]:
     """Return the program that keeps frames which can answer a scan, and drops all others.
 
-    TCP, UDP, SCTP: destination port within the inclusive range, IPv4 of any header length, IPv6
-    without extension headers; no fragments. ICMP and ICMPv6: any. ARP: replies. `others`: any IP
-    protocol that none of these is about. The link is ETHERNET (the kernel has taken VLAN tags
-    off) or one that begins with IP.
+    TCP, UDP, SCTP: destination port within the inclusive range, IPv4 of any header length, no
+    fragments. IPv6 with extension headers: any, since a filter cannot walk along them. ICMP and
+    ICMPv6: any. ARP: replies. `others`: any IP protocol that none of these is about. The link is
+    ETHERNET (the kernel has taken VLAN tags off) or one that begins with IP.
     """
     ethernet = link_type == LinkType.ETHERNET
     if not ethernet and link_type not in (LinkType.RAW, LinkType.IPV4, LinkType.IPV6):
@@ -331,12 +331,20 @@ def replies_filter(
             load_header_size(at), load(at + 2, 2, indexed=True), *_in_range(ports),
         ]
     source += ["ip6", load(at + 6, 1)]
+    if wanted or icmp6:
+        source += [jump_if("eq", kind, yes="keep") for kind in _EXTENSIONS]
     if icmp6:
         source.append(jump_if("eq", IpProtocol.ICMPV6, yes="keep"))
     source += [jump_if("eq", kind, yes=f"ip6-{kind}") for kind in wanted] + [other]
     for kind, ports in wanted.items():
         source += [f"ip6-{kind}", load(at + 42, 2), *_in_range(ports)]
     return assemble([*source, "keep", keep(KEEP_BYTES), "drop", keep(0)])
+
+
+#: What may stand before the header that answers; a fragment header also alone (RFC 6946).
+_EXTENSIONS: Final = (
+    IpProtocol.HOPOPT, IpProtocol.ROUTING, IpProtocol.FRAGMENT, IpProtocol.DESTINATION,
+)
 
 
 def _in_range(ports: Ports) -> list[Op | str]:

@@ -297,6 +297,18 @@ def test_quench_redirect_and_parameter_problem_say_nothing_about_delivery(messag
     assert not len(ETHER.read(frames_of([reply])))
 
 
+@pytest.mark.parametrize("extension", [
+    wire.HopByHop() / wire.Options(bytes([1, 4, 0, 0, 0, 0])),
+    wire.Destination() / wire.Options(bytes([1, 4, 0, 0, 0, 0])), wire.Fragment(identification=7),
+], ids=["hop by hop", "destination", "atomic fragment"])
+def test_reply_behind_an_extension_header_of_ipv6_is_read(extension):
+    kind = ONE_WAY["ether6"]
+    probe = sent_by(kind, [3])[3]
+    reply = probe.wrap(extension / probe.tcp())
+    assert columns(kind.read(frames_of([reply]))) == [(3, State.OPEN, Reason.SYN_ACK, 1, 0)]
+    assert bpf.run(kind.filter(wire.LinkType.ETHERNET), reply)
+
+
 def test_icmp_of_the_other_family_is_not_believed():
     probe = sent_by(ETHER, [3])[3]
     six = wire.IPv6(src=1, dst=2) / wire.ICMPv6.unreachable(4, probe.packet)

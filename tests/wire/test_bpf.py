@@ -43,6 +43,16 @@ def test_reply_filter_keeps_only_what_can_answer(packet, kept):
         assert bool(bpf.run(raw, packet.pack())) == (kept == "both")
 
 
+@pytest.mark.parametrize("extension", [
+    wire.HopByHop(), wire.Destination(), wire.Fragment(),
+], ids=lambda value: value.layer)
+def test_reply_behind_an_extension_header_is_kept_for_whoever_can_walk_there(extension):
+    octets = (ETH / IP6 / extension / wire.TCP(dport=40005)).pack()
+    assert bpf.run(FILTER, octets)
+    assert bpf.run(NARROW, octets)
+    assert not bpf.run(bpf.replies_filter(link_type=1, arp=True), octets)
+
+
 @pytest.mark.parametrize(("packet", "ports", "others"), [
     (IP / wire.SCTP(dport=7000), True, True), (IP6 / wire.SCTP(dport=7000), True, True),
     (IP / wire.SCTP(dport=7001), False, True), (IP.replace(protocol=47) / b"", False, True),
