@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 from portulan.cli.rules import book_of, own
+from portulan.errors import UsageError
 
 if TYPE_CHECKING:
     from portulan.record import Port, Service
@@ -17,15 +18,16 @@ EXIT_PARTIAL = 3
 
 
 @click.command("banner", context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("places", nargs=-1, metavar="HOST:PORT...", required=True)
+@click.argument("places", nargs=-1, metavar="HOST:PORT...")
+@click.option("-iL", "lists", multiple=True, metavar="FILE|-", help="Read places from a file.")
 @click.option("--json", "as_json", is_flag=True, help="`service` events as JSON Lines on stdout.")
 @click.option("--host-timeout", "host_timeout_s", type=click.FloatRange(min=0.0), default=0.0,
               metavar="SECONDS", help="End with what is known of a host after so long.")
 @click.option("-e", "interface", metavar="IFACE", default="", help="Use this interface.")
 @own
 def banner(
-    places: tuple[str, ...], *, as_json: bool, host_timeout_s: float, interface: str,
-    paths: tuple[Path, ...],
+    places: tuple[str, ...], *, lists: tuple[str, ...], as_json: bool, host_timeout_s: float,
+    interface: str, paths: tuple[Path, ...],
 ) -> None:
     """Tell what runs behind ports: listen, ask what fits the port, then what fits the reply.
 
@@ -34,12 +36,16 @@ def banner(
     answer.
     """
     from portulan.api.identifying import aims_of, identify_events
+    from portulan.cli.scan_files import read_words
     from portulan.drive.identifying import Limits
     from portulan.record import Service, encode_lines
 
+    asked = [*places, *(word for name in lists for word, _ in read_words(name, "-iL"))]
+    if not asked:
+        raise UsageError("no port to ask", hint="write HOST:PORT, as 10.0.0.1:22,80")
     mute = False
     limits = Limits(host_timeout_s=host_timeout_s, interface=interface)
-    for event in identify_events(aims_of(places), limits=limits, book=book_of(paths)):
+    for event in identify_events(aims_of(asked), limits=limits, book=book_of(paths)):
         if as_json:
             sys.stdout.buffer.write(encode_lines([event]))
             sys.stdout.buffer.flush()

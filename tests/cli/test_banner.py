@@ -51,6 +51,21 @@ def test_line_survives_a_certificate_that_is_none():
     assert line(event) == "10.0.0.1:25/tcp  smtp  STARTTLS TLSv1.2"
 
 
+def test_places_are_read_from_a_file_and_from_stdin(tmp_path):
+    listed = tmp_path / "places"
+    with talkers.serving(talkers.greet(talkers.SSH), count=2) as [one, two]:
+        listed.write_text(f"# mine\n127.0.0.1:{one}\n")
+        done = CliRunner().invoke(
+            banner, ["-iL", str(listed), "-iL", "-"], input=f"127.0.0.1:{two}\n")
+    assert done.exit_code == 0 and done.output.count("ssh OpenSSH 9.2p1") == 2
+
+
+def test_nothing_to_ask_is_one_line_and_code_2():
+    done = subprocess.run([sys.executable, "-m", "portulan", "banner"], capture_output=True,
+                          text=True, check=False)
+    assert done.returncode == 2 and "no port to ask" in done.stderr
+
+
 def test_line_of_a_closed_port():
     assert line(Port(addr="10.0.0.1", port=5, protocol="udp", state="closed",
                      reason="port-unreach")) == "10.0.0.1:5/udp  closed (port-unreach)"
