@@ -212,6 +212,8 @@ class Os(Event, tag="os", frozen=True):
     """0..1"""
     evidence: list[str] = []
     """What it was told by."""
+    frames: list[int] = []
+    """Packet numbers of the answers in evidence.pcapng, from 1."""
 
 
 class Note(Event, tag="note", frozen=True):

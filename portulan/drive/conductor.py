@@ -37,7 +37,7 @@ from portulan.scan.sweep import SENTINELS, Sweep
 from portulan.scan.verdict import REASON_TEXT, Answers, Reason, State
 from portulan.target.permutation import Shard
 from portulan.target.space import Space
-from portulan.wire.frames import LinkType
+from portulan.wire.frames import Frames, LinkType
 
 #: Source ports of our probes: above what Linux gives to connections (32768-60999), in blocks of
 #: sixteen, since the port tells the try.
@@ -125,6 +125,13 @@ class Conductor:
             names=self.plan.aim.targets.names,
             every_state=every_state,
         )
+
+    def prove(self, frames: Frames, interface: str) -> list[int]:
+        """Keep frames as evidence; return their numbers, none if nothing is kept."""
+        if self._evidence is None or not len(frames):
+            return []
+        first = self._evidence.write(frames, interface)
+        return list(range(first, first + len(frames)))
 
     def _round_trip(self) -> RoundTrip:
         timing = TIMING[self.plan.aim.request.timing]

@@ -23,6 +23,7 @@ from portulan.scan.stack_traits import Reply, traits
 from portulan.scan.verdict import State
 from portulan.target.address import address_texts
 from portulan.target.space import Segment, Space
+from portulan.wire.frames import Frames
 
 #: Between two of its acceptances a host's clock and counters must have moved.
 BETWEEN_NS: Final = 110_000_000
@@ -47,6 +48,7 @@ class Subject:
     asked: tuple[int, ...]
     """Keys of its probes in a space."""
     replies: dict[int, Reply]
+    interface: str = ""
 
 
 class Systems:
@@ -68,7 +70,21 @@ class Systems:
                 return
             due = Clock.now() + BETWEEN_NS
             yield from self._ask(subjects, {test, *(ONCE if number == 0 else ())})
-        yield Step([event for each in subjects if (event := _event(each)) is not None])
+        yield Step([event for each in subjects if (event := self._event(each)) is not None])
+
+    def _event(self, subject: Subject) -> AnyEvent | None:
+        asked = [key & 0xFFFF for key in subject.asked]
+        found: Judged | None = judge(traits(asked, subject.replies))
+        if found is None:
+            return None
+        replies = sorted(subject.replies.values(), key=lambda each: each.time_ns)
+        frames = Frames.of(
+            [each.octets for each in replies], time_ns=[each.time_ns for each in replies],
+            link_type=replies[0].link_type)
+        return Os(
+            addr=subject.text, family=found.family, vendor=found.vendor, product=found.product,
+            generation=found.generation, confidence=found.confidence, evidence=found.evidence,
+            frames=self._conductor.prove(frames, subject.interface))
 
     # -- whom ------------------------------------------------------------------------------
 
@@ -137,15 +153,7 @@ class _Heard:
             frames = found.frames
             at = int(frames.offset[row])
             octets = frames.buffer[at : at + int(frames.length[row])].tobytes()
-            self._subjects[host].replies.setdefault(
+            subject = self._subjects[host]
+            subject.interface = found.interface
+            subject.replies.setdefault(
                 test, Reply(octets, frames.link_type, int(frames.time_ns[row])))
-
-
-def _event(subject: Subject) -> AnyEvent | None:
-    asked = [key & 0xFFFF for key in subject.asked]
-    found: Judged | None = judge(traits(asked, subject.replies))
-    if found is None:
-        return None
-    return Os(
-        addr=subject.text, family=found.family, vendor=found.vendor, product=found.product,
-        generation=found.generation, confidence=found.confidence, evidence=found.evidence)

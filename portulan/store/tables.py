@@ -73,6 +73,7 @@ TABLES: Mapping[TableName, tuple[Column, ...]] = {
     "systems": (
         *_WHERE, *_text("family", "vendor", "product", "generation"),
         Column("confidence", "DOUBLE", np.float64), Column("evidence", "VARCHAR[]"),
+        Column("frames", "BIGINT[]"),
     ),
     "notes": (*_PORT, *_text("text", "level", "check")),
     "hops": (
