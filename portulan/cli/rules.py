@@ -54,7 +54,10 @@ def list_rules(*, words: tuple[str, ...], paths: tuple[Path, ...]) -> None:
 @click.argument("name")
 @own
 def show(name: str, *, paths: tuple[Path, ...]) -> None:
-    """Print one rule as JSON."""
+    """Print one rule as JSON; of what is no rule but stands as one in a verdict, a sentence."""
+    if sentence := _no_rule(name):
+        click.echo(sentence)
+        return
     known = _all(paths).rules
     for rule in known:
         if rule.id == name:
@@ -112,6 +115,18 @@ def read(file: IO[bytes], *, udp: bool, paths: tuple[Path, ...]) -> None:
     for name in ("vendor", "product", "version", "os", "device", "cpe", "rule"):
         if verdict and getattr(verdict, name):
             _row(f"= {name}", getattr(verdict, name))
+
+
+def _no_rule(name: str) -> str:
+    """Return what a verdict without a rule of its own rests on, or an empty text."""
+    from portulan.ident.judge import SOLE
+
+    kind, colon, rest = name.partition(":")
+    if kind == "protocol" and rest in SOLE:
+        return f"{name}: {' '.join(dict.fromkeys(SOLE[rest]))} is what speaks {rest}"
+    if kind == "grammar" and colon:
+        return f"{name}: no rule names this product; {printable(rest, 60)} itself tells its name"
+    return ""
 
 
 def _row(*columns: str) -> None:

@@ -23,7 +23,7 @@ _FIRST: Final = (
 )
 """Fields that name a product, the likelier the sooner: an application's page says more than the
 server in front of it. Fields that are not listed come behind, in the order of their parser."""
-_SOLE: Final = {
+SOLE: Final = {
     "adb": ("Google", "Android Debug Bridge"), "asterisk-ami": ("Asterisk", "PBX"),
     "beanstalk": ("beanstalkd", "beanstalkd"), "bitcoin": ("Bitcoin", "Bitcoin Core"),
     "clamd": ("ClamAV", "ClamAV"), "clickhouse": ("ClickHouse", "ClickHouse"),
@@ -139,8 +139,8 @@ def _by_protocol(facts: Facts) -> tuple[str, dict[str, str]]:
     told = {"version": version[0]} if version else {}
     if product := facts.fields.get(f"{facts.name}.product"):
         return f"grammar:{facts.name}.product", {"product": product} | told
-    if facts.name in _SOLE:
-        vendor, product = _SOLE[facts.name]
+    if facts.name in SOLE:
+        vendor, product = SOLE[facts.name]
         told |= {"vendor": vendor, "product": product}
         strength = facts.sure if version else min(facts.sure, SOLE_STRENGTH)
         return f"protocol:{facts.name}", told | {"strength": str(strength)}

@@ -53,6 +53,15 @@ def test_rule_that_is_not_there_hints_at_a_near_one():
         run("show", "ssh-opens")
 
 
+@pytest.mark.parametrize(("name", "told"), [
+    ("protocol:svn", "protocol:svn: Apache Subversion is what speaks svn\n"),
+    ("grammar:http.server", "grammar:http.server: no rule names this product; http.server itself "
+                            "tells its name\n"),
+])
+def test_what_is_no_rule_is_explained(name, told):
+    assert run("show", name).stdout == told
+
+
 def test_rule_of_one_s_own_is_listed_shown_and_tested(toy):
     assert run("list", "--rules", toy, "Toy/", "toy").stdout == ""
     assert run("list", "--rules", toy).stdout.startswith("toy\thttp.server\tToy\n")
