@@ -440,7 +440,7 @@ class Dialogue:
                     self._close(other)
         self._agenda.first(
             follow
-            for follow in follow_ups(facts, self._known.verdict, reply.data, port=self._port)
+            for follow in follow_ups(facts, self._known.verdict, reply, host=self._host)
             if self._is_fresh(follow.probe))
 
     def _is_fresh(self, probe: Probe) -> bool:

@@ -10,7 +10,8 @@ from typing import Final
 from .facts import Facts
 from .http2 import begins_http2
 from .probe_bodies import http_get, mongo_query, mqtt_subscribe, smb_challenge
-from .probes import BY_NAME, Probe
+from .probes import BY_NAME, HTTP, Probe
+from .reply import Reply
 from .verdict import Verdict
 
 PAGE_LOOKED_AT_MAX: Final = 16 << 10
@@ -106,31 +107,56 @@ _PAGES: Final[tuple[tuple[re.Pattern[bytes], tuple[str, ...]], ...]] = (
 """Pages that tell a version, by what the first page holds."""
 
 
-def follow_ups(facts: Facts, verdict: Verdict | None, data: bytes, *, port: int | None
+_LOCATION: Final = re.compile(
+    rb"(?is)HTTP/1\.[01] 30[12378] .{0,4000}?\r\nlocation:[ \t]*([\x21-\x7e]{1,200})[ \t]*\r\n")
+
+
+def follow_ups(facts: Facts, verdict: Verdict | None, reply: Reply, *, host: str = ""
                ) -> Iterator[Follow]:
-    """Yield what to ask a service whose protocol is known, while product or version is missing."""
+    """Yield what to ask a service whose protocol is known, while product or version is missing.
+
+    `host` is the server as we call it: a page that it sends us on to is asked for if it is there.
+    """
     if verdict is not None and verdict.product and verdict.version:
         return
-    if begins_http2(data):
+    if begins_http2(reply.data):
         yield Follow(BY_NAME["h2"], same=False)
     elif facts.name == "http":
-        yield from _pages(verdict, data, port)
+        yield from _pages(verdict, reply, host)
     else:
         yield from FOLLOW.get(facts.name, ())
 
 
-def _pages(verdict: Verdict | None, data: bytes, port: int | None) -> Iterator[Follow]:
-    head = data[:PAGE_LOOKED_AT_MAX]
+def _pages(verdict: Verdict | None, reply: Reply, host: str) -> Iterator[Follow]:
+    head = reply.data[:PAGE_LOOKED_AT_MAX]
     paths: list[str] = []
     for pattern, found in _PAGES:
         if pattern.search(head):
             paths += [path for path in found if path not in paths]
-    if port in (2375, 2376):
+    if reply.port in (2375, 2376):
         paths.insert(0, "/version")
+    # One hop, from the first page alone: a server may send us on for ever.
+    if reply.probe == HTTP.name and (elsewhere := _sent_on(head, host)):
+        paths.insert(0, elsewhere)
     for path in paths[:PAGES_MAX]:
         yield _ask(f"http-get {path}", http_get(path), same=False)
     if not paths and (verdict is None or not verdict.product):
         yield _ask("http-get-nothing", http_get("/portulan-asks-only"), same=False)
+
+
+def _sent_on(head: bytes, host: str) -> str:
+    """Return the path that a redirection leads to on the same server; empty: none, or elsewhere."""
+    found = _LOCATION.match(head)
+    if not found:
+        return ""
+    place = found[1].decode("ascii")
+    for scheme, usual in (("http://", ":80"), ("https://", ":443")):
+        if host and place.startswith(f"{scheme}{host}"):
+            place = place.removeprefix(f"{scheme}{host}")
+        elif host.endswith(usual):
+            place = place.removeprefix(f"{scheme}{host.removesuffix(usual)}")
+    fits = place.startswith("/") and not place.startswith("//") and place != "/"
+    return place.partition("#")[0] if fits else ""
 
 
 def hints(data: bytes) -> list[Probe]:

@@ -4,11 +4,13 @@ import pytest
 
 from portulan.ident.dialogue_next import FOLLOW, PAGES_MAX, follow_ups, hints
 from portulan.ident.facts import Facts
+from portulan.ident.reply import Reply
 from portulan.ident.verdict import Verdict
 
 
-def names(facts, verdict=None, data=b""):
-    return [follow.probe.name for follow in follow_ups(facts, verdict, data, port=None)]
+def names(facts, verdict=None, data=b"", probe="http-get"):
+    reply = Reply("tcp", data, None, probe)
+    return [f.probe.name for f in follow_ups(facts, verdict, reply, host="10.0.0.1:80")]
 
 
 def test_who_has_told_all_is_asked_nothing_more():
@@ -38,6 +40,24 @@ def test_page_says_which_page_tells_the_version(page, path):
 ])
 def test_unread_answer_hints_at_the_next_question(data, probe):
     assert probe in [each.name for each in hints(data)]
+
+
+@pytest.mark.parametrize(("location", "path"), [
+    (b"/login?next=%2F", "/login?next=%2F"), (b"http://10.0.0.1:80/ui/#top", "/ui/"),
+    (b"https://10.0.0.1:80/ui", "/ui"), (b"http://10.0.0.1/ui", "/ui"),
+    (b"https://10.0.0.1/ui", None), (b"http://10.0.0.1.evil/", None), (b"http://169.254.169.254/latest", None),
+    (b"//evil.example/x", None), (b"http://10.0.0.1:8080/x", None), (b"file:///etc/passwd", None),
+    (b"/", None), (b"/a b", None), (b"/" + b"x" * 500, None), (b"http://10.0.0.1:80.evil/", None),
+])
+def test_page_that_leads_on_is_followed_on_the_same_server_and_nowhere_else(location, path):
+    page = b"HTTP/1.1 302 Found\r\nX: y\r\nLocation: " + location + b"\r\n\r\n"
+    asked = [name for name in names(Facts("http"), None, page) if name != "http-get-nothing"]
+    assert asked == ([f"http-get {path}"] if path else [])
+
+
+def test_only_the_first_page_leads_on():
+    page = b"HTTP/1.1 302 Found\r\nLocation: /b\r\n\r\n"
+    assert names(Facts("http"), None, page, "http-get /a") == ["http-get-nothing"]
 
 
 def test_noise_hints_at_nothing():
