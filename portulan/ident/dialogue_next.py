@@ -9,7 +9,7 @@ from typing import Final
 
 from .facts import Facts
 from .http2 import begins_http2
-from .probe_bodies import http_get, mongo_query, mqtt_subscribe, smb_challenge
+from .probe_bodies import dns_query, http_get, mongo_query, mqtt_subscribe, smb_challenge
 from .probes import BY_NAME, HTTP, Probe
 from .reply import Reply
 from .verdict import Verdict
@@ -67,6 +67,8 @@ FOLLOW: Final[dict[str, tuple[Follow, ...]]] = {
     "rsync": (_ask("rsync-list", b"@RSYNCD: 31.0\n\n"),),
 }
 """What tells more, by protocol, where product or version is still missing."""
+DNS_VERSION: Final = Follow(
+    Probe("dns-version", dns_query("version.bind", 16, 3), transport="udp"), same=False)
 HINTS: Final[tuple[tuple[re.Pattern[bytes], tuple[str, ...]], ...]] = (
     (re.compile(rb"ERROR\r?\n"), ("version", "stomp")),
     (re.compile(rb"ERR UNKNOWN_COMMAND|ERR unknown_command", re.I), ("version",)),
@@ -123,6 +125,10 @@ def follow_ups(facts: Facts, verdict: Verdict | None, reply: Reply, *, host: str
         yield Follow(BY_NAME["h2"], same=False)
     elif facts.name == "http":
         yield from _pages(verdict, reply, host)
+    elif facts.name == "domain":
+        # Once more where it was asked already: a server that has just begun refuses at first.
+        tcp = Follow(BY_NAME["dns-version"], same=False)
+        yield DNS_VERSION if reply.transport == "udp" else tcp
     else:
         yield from FOLLOW.get(facts.name, ())
 

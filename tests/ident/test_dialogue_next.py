@@ -45,7 +45,8 @@ def test_unread_answer_hints_at_the_next_question(data, probe):
 @pytest.mark.parametrize(("location", "path"), [
     (b"/login?next=%2F", "/login?next=%2F"), (b"http://10.0.0.1:80/ui/#top", "/ui/"),
     (b"https://10.0.0.1:80/ui", "/ui"), (b"http://10.0.0.1/ui", "/ui"),
-    (b"https://10.0.0.1/ui", None), (b"http://10.0.0.1.evil/", None), (b"http://169.254.169.254/latest", None),
+    (b"https://10.0.0.1/ui", None), (b"http://10.0.0.1.evil/", None),
+    (b"http://169.254.169.254/latest", None),
     (b"//evil.example/x", None), (b"http://10.0.0.1:8080/x", None), (b"file:///etc/passwd", None),
     (b"/", None), (b"/a b", None), (b"/" + b"x" * 500, None), (b"http://10.0.0.1:80.evil/", None),
 ])
@@ -58,6 +59,12 @@ def test_page_that_leads_on_is_followed_on_the_same_server_and_nowhere_else(loca
 def test_only_the_first_page_leads_on():
     page = b"HTTP/1.1 302 Found\r\nLocation: /b\r\n\r\n"
     assert names(Facts("http"), None, page, "http-get /a") == ["http-get-nothing"]
+
+
+@pytest.mark.parametrize("transport", ["tcp", "udp"])
+def test_name_server_is_asked_for_its_version_over_its_own_transport(transport):
+    [follow] = follow_ups(Facts("domain"), None, Reply(transport, b"x" * 12))
+    assert follow.probe.name == "dns-version" and follow.probe.transport == transport
 
 
 def test_noise_hints_at_nothing():
