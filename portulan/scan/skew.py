@@ -61,14 +61,15 @@ class Skew:
         np.add.at(self._sum, at, place[early])
         np.maximum.at(self._highest, at, place[early])
 
-    def suspects(self, asked: Callable[[int], int]) -> NDArray[np.int64]:
-        """Return the hosts whose refusals came too early in the passes to be chance.
+    def suspects(
+        self, among: NDArray[np.int64], asked: Callable[[int], int]
+    ) -> NDArray[np.int64]:
+        """Return those of some hosts whose refusals came too early in the passes to be chance.
 
         `asked` tells how many probes a host is asked.
         """
-        count = self._count.sum(axis=0)
-        some = np.flatnonzero(count)
-        count = count[some]
+        count = self._count[:, among].sum(axis=0)
+        some, count = among[count > 0], count[count > 0]
         below = count / 2 - self._sum[:, some].sum(axis=0)
         mean = below > NormalDist().inv_cdf(1 - self._doubt) * np.sqrt(count / 12)
         mean &= below > (0.5 - MEAN_MOST) * count

@@ -238,20 +238,19 @@ class Sweep:
             return False
         self._ends_ns = self._ends_ns or now + self._host_timeout_ns
         if now >= self._ends_ns:
-            hosts = [self.watch.limits.unfinished]
+            self.timed_out = self.watch.limits.unfinished
             if self._cursor < self._total or self.pass_no < self.tries_allowed:
-                hosts += self._silent_hosts()
-            self.timed_out = np.unique(np.concatenate(hosts))
+                self.timed_out = np.union1d(self.timed_out, self._silent_hosts())
             self.done = True
         return self.done
 
-    def _silent_hosts(self) -> list[NDArray[np.int64]]:
-        """Return the hosts with probes that nobody answered, portion by portion."""
-        hosts = []
+    def _silent_hosts(self) -> NDArray[np.int64]:
+        """Return the hosts with probes of ours that nobody answered."""
+        hosts = [np.empty(0, np.int64)]
         for at in range(0, self._size, CHUNK):
             index = self._answered.unset(at, min(at + CHUNK, self._size))
             hosts.append(np.unique(self._host_of(index[self.ours(index)])))
-        return hosts
+        return np.unique(np.concatenate(hosts))
 
     def _load(self, now: int) -> bool:
         """Fetch the next stretch of the order that may be asked; False if there is none now."""
@@ -390,7 +389,8 @@ class Sweep:
     def _look_for_limits(self, now: int) -> None:
         """Give hosts that stopped refusing a schedule; they take part in no further pass."""
         if self.pass_no >= TRIES_LEAST:
-            self.loss.forget(self.watch.look(self.pass_no, self._silent_of, now))
+            self.loss.forget(self.watch.look(
+                self.pass_no, now, silent_hosts=self._silent_hosts, silent_of=self._silent_of))
 
     def _silent_of(self, first: int, count: int) -> NDArray[np.int64]:
         """Return those of `count` probes that are ours and silent, in the order of sending."""

@@ -59,18 +59,21 @@ class Watch:
         )
 
     def look(
-        self, pass_no: int, silent_of: Callable[[int, int], NDArray[np.int64]], now: int
+        self, pass_no: int, now: int, *, silent_hosts: Callable[[], NDArray[np.int64]],
+        silent_of: Callable[[int, int], NDArray[np.int64]],
     ) -> NDArray[np.int64]:
         """Give hosts that turn out to be limited their schedules, once a pass; return them.
 
-        `silent_of` tells which probes of a span are ours and silent.
+        `silent_hosts` tells who has silent probes, `silent_of` which probes of a span are silent.
         """
         found: list[int] = []
         span_of = self._span_of
         if span_of is not None and self._passes < pass_no:
             self._passes = pass_no
-            suspects = self._skew.suspects(lambda host: span_of(host)[1] // self._shards)
-            for host in suspects[self.free(suspects)].tolist():
+            hosts = silent_hosts()
+            suspects = self._skew.suspects(
+                hosts[self.free(hosts)], lambda host: span_of(host)[1] // self._shards)
+            for host in suspects.tolist():
                 silent = silent_of(*span_of(host))
                 if len(silent):
                     self.limits.owe(

@@ -20,11 +20,16 @@ def silent_of(first, count):
     return np.arange(first + 6, first + count)
 
 
+def look(watch, pass_no, now, hosts=(0, 1, 2)):
+    return watch.look(
+        pass_no, now, silent_hosts=lambda: np.array(hosts, np.int64), silent_of=silent_of)
+
+
 def test_host_that_stopped_refusing_gets_a_schedule_and_is_free_no_more():
     watch = Watch(3, span, 0.001)
     watch.learn(*told(1, [0.01, 0.02, 0.03, 0.04, 0.05, 0.06]))
     watch.learn(*told(2, [0.1, 0.3, 0.5, 0.6, 0.8, 0.95]))
-    assert watch.look(2, silent_of, 9 * MS).tolist() == [1]
+    assert look(watch, 2, 9 * MS).tolist() == [1]
     assert watch.free(np.array([0, 1, 2])).tolist() == [True, False, True]
     assert watch.limits.owed == 44
     [(index, try_no)] = watch.ask(9 * MS, 100 * MS, 10)
@@ -33,27 +38,27 @@ def test_host_that_stopped_refusing_gets_a_schedule_and_is_free_no_more():
 
 def test_one_look_a_pass():
     watch = Watch(3, span, 0.001)
-    assert not len(watch.look(2, silent_of, 0))
+    assert not len(look(watch, 2, 0))
     watch.learn(*told(1, [0.01] * 6))
-    assert not len(watch.look(2, silent_of, 0))
-    assert watch.look(3, silent_of, 0).tolist() == [1]
-    assert not len(watch.look(4, silent_of, 0))
+    assert not len(look(watch, 2, 0))
+    assert look(watch, 3, 0).tolist() == [1]
+    assert not len(look(watch, 4, 0))
 
 
 def test_open_ports_are_no_refusals():
     watch = Watch(3, span, 0.001)
     watch.learn(*told(1, [0.01] * 6, state=State.OPEN))
-    assert not len(watch.look(2, silent_of, 0))
+    assert not len(look(watch, 2, 0))
 
 
 def test_host_without_a_silent_port_needs_no_schedule():
     watch = Watch(3, span, 0.001)
     watch.learn(*told(1, [0.01] * 6))
-    assert not len(watch.look(2, lambda first, count: np.empty(0, np.int64), 0))
+    assert not len(look(watch, 2, 0, hosts=()))
     assert watch.limits.idle
 
 
 def test_nobody_is_watched_without_spans_or_among_too_many():
     assert not Watch(3, None, 0.001).on
     assert not Watch(HOSTS_MAX + 1, span, 0.001).on
-    assert not len(Watch(3, None, 0.001).look(2, silent_of, 0))
+    assert not len(look(Watch(3, None, 0.001), 2, 0))
