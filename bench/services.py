@@ -255,7 +255,7 @@ def by_portulan(port: int, server: Server) -> Answer:
         told = json.loads(line)
         if told.get("type") == "service":
             name = told.get("name", "")
-            return Answer("" if name == "unknown" else name, told.get("vendor") or "",
+            return Answer("" if name in UNNAMED else name, told.get("vendor") or "",
                           told.get("product") or "", told.get("version") or "", spent)
     if done.returncode and done.stderr:
         print(f"  {server.name}: {done.stderr.strip()[:200]}", file=sys.stderr)
@@ -271,11 +271,13 @@ def by_nmap(port: int, server: Server) -> Answer:
                           check=False)
     spent = time.monotonic() - began
     told = ElementTree.fromstring(done.stdout).find(".//port/service")
-    if told is None or told.get("method") != "probed" or told.get("name") == "tcpwrapped":
+    if told is None or told.get("method") != "probed" or told.get("name") in UNNAMED:
         return Answer(seconds=spent)
     return Answer(told.get("name", ""), "", told.get("product", ""), told.get("version", ""), spent)
 
 
+UNNAMED = ("unknown", "tcpwrapped")
+"""What is said where nothing was learned."""
 Ask = Callable[[int, Server], Answer]
 
 
