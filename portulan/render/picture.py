@@ -89,7 +89,7 @@ def short(value: float) -> str:
 def ticks(low: float, high: float, count: int = 5) -> list[float]:
     """Return round numbers from `low` to `high`, about so many."""
     span = high - low
-    if span <= 0:
+    if span < 1e-9 * max(abs(low), abs(high), 1e-280):  # steps would be lost in rounding
         return [low]
     raw = span / count
     power = 10.0 ** floor(log10(raw))

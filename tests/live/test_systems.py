@@ -45,7 +45,7 @@ def test_every_host_of_the_lab_is_linux(make_lab, scenario):  # noqa: F811
     for event in found.of("os"):
         assert event["evidence"]
         assert event["confidence"] >= 0.7
-        assert len(event["frames"]) >= 10
+        assert len(event["frames"]) >= 6
 
 
 def test_settings_of_a_kernel_do_not_hide_its_family(harbour):  # noqa: F811
