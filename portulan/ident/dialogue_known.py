@@ -73,9 +73,9 @@ class Known:
             self.verdict, self.facts = ECHO, Facts("echo", {}, 0.95)
             return self.facts
         if _is_dns_error(asked, reply.data):
-            facts = Facts("domain", {}, 0.9)
-            self.weigh(facts, DNS_ERROR)
-            return facts
+            name_server = Facts("domain", {}, 0.9)
+            self.weigh(name_server, DNS_ERROR)
+            return name_server
         facts = parse(reply)
         verdict = judge(reply, self.book) if facts is not None else None
         if facts is not None and verdict is not None:
