@@ -17,7 +17,7 @@ from __future__ import annotations
 import os
 import secrets
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -113,10 +113,12 @@ class Capture:
     def _read(self) -> Iterator[Batch]:
         """Yield all packets, and what lies behind the last one."""
         reader = self._unread.pop() if self._unread else self._reopen()
-        first = 1
+        first, names = 1, list[str]()
         with reader:
             for frames in reader.frames():
-                yield _batch(reader, frames, first)
+                if isinstance(reader, PcapngReader):
+                    names += [each.name for each in reader.interfaces[len(names) :]]
+                yield _batch(frames, first, names)
                 first += len(frames)
             self.damage = reader.damage
             if isinstance(reader, PcapngReader):
@@ -319,9 +321,8 @@ class _Slice:
         return batch.take(np.flatnonzero(wanted & ((place - self._start) % self._step == 0)))
 
 
-def _batch(reader: PcapReader | PcapngReader, frames: Frames, first: int) -> Batch:
+def _batch(frames: Frames, first: int, names: Sequence[str]) -> Batch:
     numbers = np.arange(first, first + len(frames), dtype=np.int64)
-    if isinstance(frames, PcapngFrames) and isinstance(reader, PcapngReader):
-        names = tuple(interface.name for interface in reader.interfaces)
+    if isinstance(frames, PcapngFrames):
         return Batch(frames, numbers, frames.interface, names, frames.comments, frames.blocks)
     return Batch(frames, numbers, np.zeros(len(frames), np.int64))

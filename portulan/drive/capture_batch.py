@@ -31,7 +31,8 @@ class Batch:
     numbers: Index
     interface: Index
     """Index into `names` of the interface each came from."""
-    names: tuple[str, ...] = ("",)
+    names: Sequence[str] = ("",)
+    """Grows while a file is read: batches share it, their own interfaces are in it."""
     comments: Mapping[int, str] = field(default_factory=dict)
     """By packet number."""
     blocks: Blocks | None = None
@@ -71,9 +72,11 @@ class Batch:
 
     def _interfaces(self) -> list[str]:
         """Return the name of each packet's interface, nothing where it has none."""
-        names = np.array([*(printable(name, TEXT_MAX_CHARS) for name in self.names), ""], object)
-        found: list[str] = names[np.minimum(self.interface, len(self.names))].tolist()
-        return found
+        # Only those that are used: a hostile file has 65,536 of them, and as many small batches.
+        places, which = np.unique(self.interface, return_inverse=True)
+        names = [printable(self.names[place], TEXT_MAX_CHARS) if place < len(self.names) else ""
+                 for place in places.tolist()]
+        return [names[place] for place in which.tolist()]
 
     def _comment(self, number: int) -> str:
         found = self.comments.get(number) if self.comments else None

@@ -147,7 +147,6 @@ def _merged(parts: list[_Part], merge: PcapngMerge, first: int) -> Iterator[Batc
     whole = Columns.of(parts)
     buffer = gathered(np.concatenate([part.buffer for part in parts]), at[order], size)
     place = np.cumsum(size) - size
-    names = tuple(each.name for each in merge.interfaces)
     blocks = merge.placed(buffer, place, size)
     links = whole.link_type[order]
     for rows in np.split(np.arange(len(order)), np.flatnonzero(np.diff(links)) + 1):
@@ -160,7 +159,8 @@ def _merged(parts: list[_Part], merge: PcapngMerge, first: int) -> Iterator[Batc
         if whole.comments:
             pairs = zip(numbers.tolist(), chosen.tolist(), strict=True)
             comments = {n: whole.comments[row] for n, row in pairs if row in whole.comments}
-        yield Batch(frames, numbers, whole.interface[chosen], names, comments, blocks.take(rows))
+        yield Batch(frames, numbers, whole.interface[chosen], merge.names, comments,
+                    blocks.take(rows))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -54,8 +54,8 @@ class PcapngMerge:
     """One section to be written: who writes it, its interfaces, blocks that wait for packets."""
 
     def __init__(self) -> None:
-        self.interfaces: list[Interface] = []
-        """By their number in the section."""
+        self.names: list[str] = []
+        """Of interfaces, by their number in the section."""
         self.lost: Counter[str] = Counter()
         """What could not be kept, by its name."""
         self._notes: list[str] = []
@@ -128,9 +128,9 @@ class MergeSource:
                 self._merge.wait(block.kind, body)
 
     def _add(self, body: bytes) -> int:
-        self._merge.interfaces.append(parse_interface(body, "<"))
+        self._merge.names.append(parse_interface(body, "<").name)
         self._merge.wait(BlockType.INTERFACE, body)
-        return len(self._merge.interfaces) - 1
+        return len(self._merge.names) - 1
 
     def _statistics(self, body: bytes) -> None:
         number = self._start + int.from_bytes(body[:4], "little")
@@ -151,7 +151,9 @@ class MergeSource:
             # A file that describes itself in many megabytes: its reader kept no more of them.
             self._merge.lost["descriptions of interfaces"] += 1
             self._numbers.append(self._add(pack_interface(Interface(frames.link_type))[8:-4]))
-        numbers = np.array(self._numbers, np.int64)[interface]
+        places, which = np.unique(interface, return_inverse=True)
+        chosen = np.array([self._numbers[place] for place in places.tolist()], np.int64)
+        numbers: Index = chosen[which]
         if self.order == "<" and (_kinds(frames, blocks, "<") == BlockType.ENHANCED_PACKET).all():
             out = gathered(frames.buffer, blocks.at, blocks.size)
             at = np.cumsum(blocks.size) - blocks.size

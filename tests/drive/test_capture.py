@@ -162,3 +162,10 @@ def test_capture_in_a_shell_shows_its_first_packets(path):
     capture, printer = Capture(stream), Printer()
     capture._repr_pretty_(printer, False)
     assert len(printer.said.splitlines()) == 1 and len(list(capture)) == 11
+
+
+def test_batches_share_the_names_of_interfaces(path):
+    # A hostile file has 65,536 interfaces and as many batches: a copy for each would be a hang.
+    first, second = Capture(path).batches()
+    assert first.names is second.names and list(second.names) == ["eth0", "raw0"]
+    assert [packet.interface for packet in second.packets()] == ["raw0"]
