@@ -46,7 +46,7 @@ HURRIED: Final = replace(
     Manner(), budget_ns=2_500_000_000, usual_greet_ns=1_000_000_000, patience_ns=2_000_000_000,
     answer_ns=1_000_000_000)
 """The manner towards a host of tarpits."""
-MUTE_MAX: Final = 1_000
+MUTE_MAX: Final = 300
 """Silent ports of a host where none has answered, after which its others are not asked: something
 takes connections on all ports, and nobody is behind them."""
 ELSEWHERE: Final = frozenset({"tftp"})
