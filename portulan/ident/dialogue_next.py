@@ -58,7 +58,8 @@ FOLLOW: Final[dict[str, tuple[Follow, ...]]] = {
     "zookeeper": (_ask("zookeeper-srvr", b"srvr\n", same=False),),
     "ldap": (Follow(BY_NAME["ldap"], same=False),),
     "vnc": (_ask("vnc-version", b"RFB 003.008\n"),),
-    "amqp": (Follow(BY_NAME["amqp"], same=False),),
+    # By a name of its own: the same question may be on its way on another connection.
+    "amqp": (_ask("amqp-start", BY_NAME["amqp"].body, same=False),),
     "clamd": (_ask("clamd-version", b"VERSION\n", same=False),),
     "lcdproc": (_ask("lcdproc-hello", b"hello\n", same=False),),
     "smb": (_ask("smb-challenge", smb_challenge(), same=False),),
