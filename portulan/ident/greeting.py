@@ -19,6 +19,7 @@ _PROMPT: Final = re.compile(
 _ERRORS: Final = re.compile(
     r"(?i)\berr(?:or)?\b|unknown.?(?:server.)?command|invalid command|bad request|huh\?")
 """What servers of lines say of a question they don't know; its last word is no prompt."""
+_NOTICE: Final = re.compile(r"(?i)\(c\) copyright|\bcopyright \(c\)")
 _CONSOLE: Final = re.compile(r"(?i)\btelnet\b|management console|configuration menu")
 
 
@@ -54,9 +55,12 @@ def _telnet(data: bytes) -> Facts | None:
     plain = re.sub(rb"\xff[\xfb-\xfe].|\xff\xfa[^\xff]{0,64}\xff\xf0", b"", data[:8192], flags=re.S)
     text = decode(plain.replace(b"\x00", b"")).strip()
     asks = is_text(plain) and not _ERRORS.search(text[:512])
-    if negotiates or (asks and (_PROMPT.search(text) or _CONSOLE.search(text))):
-        return Facts("telnet", {"telnet.text": text}, 0.95 if negotiates else 0.7)
-    return None
+    if negotiates:
+        return Facts("telnet", {"telnet.text": text}, 0.95)
+    if asks and (_PROMPT.search(text) or _CONSOLE.search(text)):
+        return Facts("telnet", {"telnet.text": text}, 0.7)
+    # A screen that only says whose it is: likely, but no reason to ask nothing else.
+    return Facts("telnet", {"telnet.text": text}, 0.5) if asks and _NOTICE.search(text) else None
 
 
 def _line(name: str, field: str, skip: int = 0) -> Callable[[bytes], Facts | None]:

@@ -40,3 +40,8 @@ def test_error_that_ends_in_a_prompt_s_word_is_no_telnet(data):
 ], ids=["munin", "nats", "gpsd"])
 def test_version_is_taken_out_of_its_line(data, field, text):
     assert parse(data).fields[field] == text
+
+
+def test_screen_with_a_copyright_alone_is_telnet_with_little_confidence():
+    facts = parse(b"Toy-3000  (c) Copyright 2016 Toy Makers")
+    assert (facts.name, facts.sure) == ("telnet", 0.5)
