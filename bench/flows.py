@@ -3,7 +3,7 @@
     python bench/flows.py [PACKETS] [--times N] [--nfstream PYTHON] [--gigabytes N]
 
 PYTHON is an interpreter that has nfstream. Figures are CPU-seconds of whole processes, start
-included, at their best of three; the same mixed packets come ten times in a row. With --gigabytes
+included, at their best of three; the same mixed packets come four times in a row. With --gigabytes
 a synthetic capture of that size, 1,400 bytes a packet and a new flow every 14, goes through a
 pipe, and the peak of memory is told.
 """
@@ -58,18 +58,19 @@ def portulan(*words: str) -> tuple[str, ...]:
 
 def beside(path: str, count: int, nfstream: str | None) -> None:
     """Print the rates of the flow table and of others."""
-    ours = {
-        "portulan flows --json": cpu_s(*portulan("flows", path, "--json")),
-        "portulan flows --json --long": cpu_s(*portulan("flows", path, "--json", "--long"))}
-    theirs = {}
-    if shutil.which("tshark"):
-        theirs["tshark -q -z conv,tcp"] = cpu_s("tshark", "-n", "-r", path, "-q", "-z", "conv,tcp")
+    programs = {
+        "portulan flows --json": portulan("flows", path, "--json"),
+        "portulan flows --json --long": portulan("flows", path, "--json", "--long")}
     if nfstream:
-        theirs["nfstream, no dissection"] = cpu_s(nfstream, "-c", NFSTREAM, path)
-    for name, took in (ours | theirs).items():
-        print(f"{name:32} {took:6.2f} s CPU  {count / took:12,.0f} packets/s")
-    for name, took in theirs.items():
-        print(f"ratio to {name}: " + ", ".join(f"{took / mine:.1f}" for mine in ours.values()))
+        programs["nfstream, no dissection"] = (nfstream, "-c", NFSTREAM, path)
+    if shutil.which("tshark"):
+        programs["tshark -q -z conv,tcp"] = ("tshark", "-n", "-r", path, "-q", "-z", "conv,tcp")
+    mine: list[float] = []
+    for name, words in programs.items():
+        took = cpu_s(*words)
+        ratios = "" if len(mine) < 2 else "".join(f"{took / each:6.1f} x" for each in mine)
+        print(f"{name:30} {took:6.2f} s CPU  {count / took:12,.0f} packets/s {ratios}", flush=True)
+        mine += [took] if words[0] == sys.executable else []
 
 
 def asked(path: str) -> None:
@@ -111,7 +112,7 @@ def memory(gigabytes: float) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("packets", nargs="?", type=int, default=300_000)
-    parser.add_argument("--times", type=int, default=10, help="the packets so often in a row")
+    parser.add_argument("--times", type=int, default=4, help="the packets so often in a row")
     parser.add_argument("--nfstream", metavar="PYTHON")
     parser.add_argument("--gigabytes", type=float)
     words = parser.parse_args()
