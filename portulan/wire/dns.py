@@ -115,6 +115,8 @@ class DNS(Header, udp=(53, 5353, 5355)):
                       defect=reader.defect)
 
     def _brief(self, told: dict[str, Value]) -> str:
+        if self.qr and "qname" not in told:  # as multicast DNS announces
+            return f"DNS answer {', '.join(_texts(told, 'answers')[:2])}".rstrip()
         kind = told.get("qtype", 0)
         name = _TYPE_NAMES.get(kind, f"type {kind}") if isinstance(kind, int) else ""
         asked = f"DNS {'answer' if self.qr else 'query'} {name} {told.get('qname', '')}"

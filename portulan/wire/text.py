@@ -28,6 +28,11 @@ from portulan.wire.udp import UDP
 LINE_MAX_CHARS = 400
 """A line that quotes a quoted packet with all its options stays below; longer is an attack."""
 
+_MORE_PROTOCOLS = {2: "IGMP", 47: "GRE", 88: "EIGRP", 89: "OSPF", 103: "PIM", 112: "VRRP"}
+_MORE_ETHERTYPES = {0x8847: "MPLS", 0x8863: "PPPoE", 0x8864: "PPPoE", 0x888E: "EAPOL",
+                    0x88CC: "LLDP"}
+_MORE_LINKS: dict[int, str] = {
+    LinkType.IEEE802_11: "802.11", LinkType.IEEE802_11_RADIOTAP: "802.11 by radiotap"}
 DEPTH_MAX = 3
 """Packets inside packets that are followed: a tunnel in an error about a tunnel."""
 
@@ -61,7 +66,8 @@ def _link(octets: bytes, link_type: int, said: list[str]) -> None:
     elif link_type in (LinkType.NULL, LinkType.LOOP):
         _network(octets, 4, said, DEPTH_MAX)
     else:
-        said.append(f"link type {link_type} len={len(octets)}")
+        name = _MORE_LINKS.get(link_type, f"link type {link_type}")
+        said.append(f"{name} len={len(octets)}")
 
 
 def _ethertype(octets: bytes, at: int, ethertype: int, said: list[str]) -> None:
@@ -78,7 +84,8 @@ def _ethertype(octets: bytes, at: int, ethertype: int, said: list[str]) -> None:
     elif ethertype < 1536:
         said.append(f"802.3 len={ethertype}")
     else:
-        said.append(f"ethertype 0x{ethertype:04x} len={max(len(octets) - at, 0)}")
+        name = _MORE_ETHERTYPES.get(ethertype, f"ethertype 0x{ethertype:04x}")
+        said.append(f"{name} len={max(len(octets) - at, 0)}")
 
 
 def _arp(arp: ARP, said: list[str]) -> None:
@@ -268,7 +275,7 @@ def _name(names: type[IntEnum], number: int) -> str:
 
 def _protocol(number: int) -> str:
     known = {int(member): member.name for member in IpProtocol}
-    return known.get(number, f"protocol {number}")
+    return known.get(number) or _MORE_PROTOCOLS.get(number, f"protocol {number}")
 
 
 def _options(prefix: str, options: Iterator[Option], show: Callable[[Option], str]) -> str:

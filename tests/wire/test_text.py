@@ -63,7 +63,7 @@ CASES = [
     (ETH / IP / wire.UDP(length=99), "10.9.0.1:0 > 10.9.0.2:0 UDP len=0"
      " [udp at byte 34: length says 99 of 8]"),
     (ETH / IP.replace(protocol=132) / b"abc", "10.9.0.1 > 10.9.0.2 SCTP len=3"),
-    (wire.Ethernet(ethertype=0x88CC) / b"xx", "ethertype 0x88cc len=2"),
+    (wire.Ethernet(ethertype=0x88CC) / b"xx", "LLDP len=2"),
     (wire.Ethernet(ethertype=60) / b"xx", "802.3 len=60"),
     (ETH / wire.IPv4(version=7) / b"", "[ip at byte 14: version is 7]"),
 ]
