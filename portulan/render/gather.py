@@ -184,7 +184,8 @@ def _place(event: Host | Port | Service | Os | Note | Hop, found: dict[str, Find
         case Os():
             host.systems.append(event)
         case Note():
-            host.notes.append(event)
+            if event not in host.notes:  # a run taken up again may come to the same verdict
+                host.notes.append(event)
         case Hop():
             host.path[event.ttl] = event
 

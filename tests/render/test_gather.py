@@ -109,3 +109,9 @@ def test_open_is_graded_by_what_the_port_showed_and_a_service_is_the_most():
     assert [host.grade(port) for port in ports] == ["protocol", "handshake", "data"]
     closed = Port(addr="::1", port=1, protocol="tcp", state="closed", reason="reset")
     assert not host.grade(closed)
+
+
+def test_verdict_told_again_by_a_resumed_run_is_one_note():
+    note = Note(addr="::1", text="a filter")
+    [host] = gather([note, RUN, note, Note(addr="::1", text="another")]).hosts
+    assert [each.text for each in host.notes] == ["a filter", "another"]
