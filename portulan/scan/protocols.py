@@ -68,6 +68,13 @@ _ECHO: Final = {
 _WITH_PORTS: Final[dict[int, type[Header]]] = {
     IpProtocol.TCP: TCP, IpProtocol.UDP: UDP, IpProtocol.SCTP: SCTP,
 }
+#: Protocols that get more than a header of IP, by family.
+_WITH_BODY: Final = {
+    4: (*_WITH_PORTS, int(IpProtocol.ICMP)),
+    6: (*_WITH_PORTS, int(IpProtocol.ICMPV6), *EXTENSIONS),
+}
+#: The form of all others, beyond every number; its lowest octet is 0.
+BARE: Final = 256
 #: Protocols whose answers are looked at by themselves.
 _SPOKEN_TO: Final = (
     IpProtocol.TCP, IpProtocol.UDP, IpProtocol.SCTP, IpProtocol.ICMP, IpProtocol.ICMPV6,
@@ -97,14 +104,17 @@ class ProtocolKind:
     # -- asking ----------------------------------------------------------------------------
 
     def build(self, index: Index, try_no: int) -> list[Outgoing]:
-        """Return the packets that ask these probes, those of one protocol together."""
+        """Return the packets that ask these probes, in their order but for those with a body."""
         return list(self._built(index, try_no))
 
     def _built(self, index: Index, try_no: int) -> Iterator[Outgoing]:
         for via, at, probes, macs in split(self.space, self._paths, index):
             where = np.arange(len(index))[at]
-            for number in np.unique(probes.port).tolist():
-                chosen = np.flatnonzero(probes.port == number)
+            # Bare headers leave together and in order: by it limits on refusals are recognised.
+            has_body = np.isin(probes.port, _WITH_BODY[via.family])
+            form = np.where(has_body, probes.port, BARE)
+            for number in np.unique(form)[::-1].tolist():
+                chosen = np.flatnonzero(form == number)
                 mac = macs if isinstance(macs, int) else macs[chosen]
                 rows = self._rows(self._stamp(via, number), probes.take(chosen), mac, try_no=try_no)
                 yield Outgoing(via.link, rows, where[chosen], via.ethernet)
@@ -112,7 +122,7 @@ class ProtocolKind:
     def _stamp(self, via: Via, number: int) -> Stamp:
         if (via, number) not in self._stamps:
             self._stamps[via, number] = Stamp(
-                via, self._message(via.family, number), number=number)
+                via, self._message(via.family, number), number=number & 0xFF)
         return self._stamps[via, number]
 
     def _message(self, family: int, number: int) -> Packet | bytes:
@@ -135,9 +145,12 @@ class ProtocolKind:
             header = IPv4.view(rows, stamp.network)
             before = np.uint64(0xFFFF) - header.checksum.astype(np.uint64)
             header.identification[:] = mark
-            header.checksum[:] = finish(before + mark)
+            added_here = mark + probes.port - header.protocol
+            header.protocol[:] = probes.port
+            header.checksum[:] = finish(before + added_here)
         else:
-            IPv6.view(rows, stamp.network).flow_label[:] = mark
+            six = IPv6.view(rows, stamp.network)
+            six.flow_label[:], six.next_header[:] = mark, probes.port
         number = int(probes.port[0])
         if number in _WITH_PORTS:
             self._fill_ports(rows, stamp, probes, added=added, try_no=try_no)

@@ -192,3 +192,14 @@ def test_udp_reply_to_our_port_is_open():
 @given(hostile_octets)
 def test_hostile_octets_answer_nothing(octets):
     assert not len(made().read(frames_of([octets])))
+
+
+@pytest.mark.parametrize("via", ["ether4", "ether6"])
+def test_bare_headers_leave_together_and_in_the_order_they_were_asked_for(via):
+    kind = made(via)
+    index = np.random.default_rng(1).permutation(kind.space.size)
+    first, *_ = kind.build(index, 1)
+    bodies = {6, 17, 132, *((1,) if via == "ether4" else (58, *EXTENSIONS))}
+    wanted = [
+        at for at, one in enumerate(index.tolist()) if NUMBERS[one % len(NUMBERS)] not in bodies]
+    assert np.asarray(first.at).tolist() == wanted
