@@ -133,15 +133,22 @@ def test_dns_messages_are_those_of_tshark(path):
     mine = Counter(
         (f"0x{number:04x}", str(answer), name or "") for number, answer, name in
         Capture(path).sql("select id, answer, name from dns where dport <> 5353").fetchall())
-    assert mine == theirs
+    same(path, mine, theirs)
+
+
+def same(path, mine, theirs):
+    """Compare messages: those in segments sent again tshark tells once, the tables each time."""
+    lossy = path.stem == Path(SCRIPTS[LOSS]).stem
+    assert (set(mine) == set(theirs) and mine >= theirs) if lossy else mine == theirs
 
 
 def test_times_of_dns_answers_are_those_of_tshark(path):
     theirs = Counter(
-        round(float(each) * 1e9) for (each,) in tshark(path, "dns.time", only="dns.time"))
-    mine = Counter(Capture(path).sql(
+        (round(float(each) * 1e9),) for (each,) in tshark(
+            path, "dns.time", only="dns.time and udp"))
+    mine = Counter(Capture(path).filter("udp").sql(
         "select latency_ns from dns where latency_ns is not null").fetchall())
-    assert mine == Counter((each,) for each in theirs.elements())
+    assert mine == theirs
 
 
 def test_http_messages_are_those_of_tshark(path):
@@ -151,4 +158,4 @@ def test_http_messages_are_those_of_tshark(path):
     mine = Counter(
         tuple("" if value is None else str(value) for value in row) for row in
         Capture(path).sql("select method, target, host, status from http").fetchall())
-    assert mine == theirs
+    same(path, mine, theirs)
