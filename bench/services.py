@@ -273,16 +273,15 @@ def by_nmap(port: int, server: Server) -> Answer:
     told = ElementTree.fromstring(done.stdout).find(".//port/service")
     if told is None or told.get("method") != "probed" or told.get("name") in UNNAMED:
         return Answer(seconds=spent)
-    return Answer(told.get("name", ""), "", told.get("product", ""), told.get("version", ""), spent)
+    # Nmap writes the distribution's part behind the version, and guesses as "9.6.0 or later".
+    version = told.get("version", "")
+    version = "" if version.endswith("or later") or " - " in version else version.split(" ")[0]
+    return Answer(told.get("name", ""), "", told.get("product", ""), version, spent)
 
 
 UNNAMED = ("unknown", "tcpwrapped")
 """What is said where nothing was learned."""
 Ask = Callable[[int, Server], Answer]
-
-
-# Nmap has names of its own for what it finds.
-NMAP_NAMES = {"ms-wbt-server": "rdp", "microsoft-ds": "smb", "svnserve": "svn"}
 
 
 def score(marks: list[Mark], seconds: list[float]) -> str:
