@@ -210,8 +210,13 @@ class Findings:
         self, answers: Answers, found: Found, rows: NDArray[np.int64]
     ) -> list[list[int]]:
         """Keep probe and reply of each answer; return their numbers."""
-        if self._evidence is None or self._kind is None or (answers.row < 0).any():
+        shown = np.flatnonzero(answers.row >= 0)
+        if self._evidence is None or self._kind is None or not len(shown):
             return [[] for _ in range(len(answers))]
+        if len(shown) < len(answers):
+            seen = dict(zip(shown.tolist(), self._prove(
+                answers.take(shown), found, rows[shown]), strict=True))
+            return [seen.get(row, []) for row in range(len(answers))]
         replies = found.frames.take(answers.row).compact()
         # A reply cannot be older than its probe; the probe's time is interpolated in its batch.
         sent = np.minimum(found.sent_ns[rows], replies.time_ns - 1)

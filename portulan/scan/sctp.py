@@ -4,8 +4,9 @@ The verdict table is RFC 9260 sections 5.1 and 8.4: whoever listens answers INIT
 whoever does not answers ABORT (`closed`); both carry our initiate tag as their verification tag. A
 stack that reflects the packet's own tag instead (0 for an INIT), with the T bit set, proves nothing
 and is not believed. The target's own word that it has no SCTP at all (ICMP protocol unreachable,
-ICMPv6 unrecognized next header) is `closed`, where nmap says `filtered`; every other ICMP error,
-and silence, is `filtered`. An ICMP error counts if it quotes our initiate tag (RFC 9260 section
+ICMPv6 unrecognized next header) makes all its ports `closed`, where nmap says `filtered`; a
+firewall that lies so about some ports only is believed. Every other ICMP error, and silence, is
+`filtered`. An ICMP error counts if it quotes our initiate tag (RFC 9260 section
 10); those that quote 8 octets only say nothing.
 """
 
@@ -107,11 +108,28 @@ class SctpKind:
         ours &= error.word == self._tag(error.probes, error.sport)
         error, index, try_no = error.take(ours), index[ours], try_no[ours]
         closed = error.own & (error.reason == Reason.PROTO_UNREACH)
-        return Answers.of(
+        told = Answers.of(
             index, state=np.where(closed, State.CLOSED, State.FILTERED).astype(np.uint8),
             reason=error.reason, ttl=error.ttl, try_no=try_no.astype(np.uint8),
             time_ns=error.time_ns, row=error.row, soft=~closed,
         )
+        return Answers.concat([told, self._other_ports(told.take(closed))])
+
+    def _other_ports(self, told: Answers) -> Answers:
+        """Return what hosts without SCTP say of their other ports: one error is about all of them.
+
+        To hear it for each would take a second a port: such errors are limited.
+        """
+        hosts, first = np.unique(self.space.host_of(told.index), return_index=True)
+        found = []
+        for host, row in zip(hosts.tolist(), first.tolist(), strict=True):
+            start, count = self.space.host_span(host)
+            index = np.setdiff1d(np.arange(start, start + count), told.index)
+            found.append(Answers.of(
+                index, state=State.CLOSED, reason=Reason.PROTO_UNREACH, ttl=int(told.ttl[row]),
+                time_ns=int(told.time_ns[row]),
+            ))
+        return Answers.concat(found)
 
 
 def init_packet() -> Packet:
