@@ -19,7 +19,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cached_property
-from threading import local
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -321,7 +320,7 @@ class _Batch:
             attr = known.name.partition(".")[2]
             if known.bits > 64:
                 hi, lo = (getattr(gathered.columns, f"{attr}_{half}") for half in ("hi", "lo"))
-                values[rows] = _JOINED.addresses(hi, lo)
+                values[rows] = _joined_addresses(hi, lo)
             else:
                 values[rows] = getattr(gathered.columns, attr)
             mask[rows] = False
@@ -381,11 +380,11 @@ def _among(values: NDArray[Any], wanted: Iterable[int]) -> NDArray[np.bool_]:
     return found
 
 
-class _Joined(local):
+class _Joined:
     """IPv6 addresses as objects, each made once: they come in many packets, and in many batches.
 
-    A slot for each hash of an address keeps the last one that had it. Every thread has its own:
-    a slot is three arrays, which are not written at once.
+    A slot for each hash of an address keeps the last one that had it. Who uses it takes it out of
+    `_JOINED` meanwhile: a slot is three arrays, which are not written at once.
     """
 
     def __init__(self) -> None:
@@ -406,7 +405,19 @@ class _Joined(local):
         return found
 
 
-_JOINED = _Joined()
+_JOINED = [_Joined()]
+"""Those that nobody uses now; a list's own `pop` and `append` are safe between threads."""
+
+
+def _joined_addresses(high: NDArray[np.uint64], low: NDArray[np.uint64]) -> NDArray[Any]:
+    try:
+        joined = _JOINED.pop()
+    except IndexError:
+        joined = _Joined()
+    try:
+        return joined.addresses(high, low)
+    finally:
+        _JOINED.append(joined)
 
 
 def _objects(values: list[Any], mask: list[bool]) -> Masked:
