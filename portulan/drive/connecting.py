@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from portulan.drive.clock import Clock
-from portulan.drive.packets import NAP_NS, TICK_NS, Found, Report, siblings
+from portulan.drive.packets import LINGER_NS, NAP_NS, TICK_NS, Found, Report, siblings
 from portulan.scan.sweep import Emission, Sweep
 from portulan.scan.verdict import Answers, Reason, State
 from portulan.sockets.connects import Connects, Probe
@@ -20,9 +20,6 @@ from portulan.target.address import address_texts
 from portulan.target.space import Space
 from portulan.wire.frames import Frames
 
-#: The kernel asks a second time after a second, for a neighbour's address as for a connection: a
-#: host that said nothing yet is heard out until then, or one lost packet would hide all of it.
-LINGER_NS: Final = 1_200_000_000
 #: Local ports asked at once: what the threads share before they report.
 LOCAL_BATCH: Final = 4_096
 

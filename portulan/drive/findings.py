@@ -214,9 +214,8 @@ class Findings:
         if self._evidence is None or self._kind is None or not len(shown):
             return [[] for _ in range(len(answers))]
         if len(shown) < len(answers):
-            seen = dict(zip(shown.tolist(), self._prove(
-                answers.take(shown), found, rows[shown]), strict=True))
-            return [seen.get(row, []) for row in range(len(answers))]
+            kept = self._prove(answers.take(shown), found, rows[shown])
+            return self._shared(answers, dict(zip(shown.tolist(), kept, strict=True)))
         replies = found.frames.take(answers.row).compact()
         # A reply cannot be older than its probe; the probe's time is interpolated in its batch.
         sent = np.minimum(found.sent_ns[rows], replies.time_ns - 1)
@@ -231,6 +230,17 @@ class Findings:
             return numbers
         told = dict(zip(proven.tolist(), numbers, strict=True))
         return [told.get(row, []) for row in range(len(answers))]
+
+    def _shared(self, answers: Answers, proven: dict[int, list[int]]) -> list[list[int]]:
+        """Return each answer's frames; those without any have what proves the same of their host.
+
+        That is an error about a protocol that a host does not speak: it is about all its ports.
+        """
+        host = self.space.host_of(answers.index).tolist()
+        reason = answers.reason.tolist()
+        of_host = {(host[row], reason[row]): numbers for row, numbers in proven.items()}
+        return [proven.get(row) or of_host.get((host[row], reason[row]), [])
+                for row in range(len(answers))]
 
     # -- at the end ------------------------------------------------------------------------
 

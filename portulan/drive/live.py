@@ -160,7 +160,7 @@ class LiveCapture(Capture):
                     break
         except PeerError as error:
             self.damage = str(error)
-            yield from self._batches(self._held)
+            yield from self._batches(self._rescued())
         finally:
             self._finish()
 
@@ -247,6 +247,22 @@ class LiveCapture(Capture):
                     yield parts
                     parts = []
         yield parts
+
+
+    def _rescued(self) -> list[Part]:
+        """Return what is held and what the kernel still has, when an interface has gone."""
+        select.poll().poll(HOLD_NS / 1e6)  # until blocks that are not full are ours
+        parts, self._held = self._held, []
+        for number, listener in enumerate(self._listeners):
+            for _ in range(LAST_LOOKS):
+                try:
+                    frames = listener.receive(0)
+                except PeerError:
+                    continue  # it says so before it gives what it has
+                if not len(frames):
+                    break
+                parts.append((number, frames))
+        return parts
 
 
 def by_time(parts: Sequence[Part]) -> Iterator[tuple[Frames, Index]]:

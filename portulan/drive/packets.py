@@ -26,6 +26,12 @@ from portulan.wire.frames import Frames
 BATCH: Final = 4_096
 #: The longest sleep: a stop or a late answer is noticed at least this often.
 NAP_NS: Final = 50_000_000
+#: Whoever is asked for a neighbour's address, our kernel or a router, asks a second time after a
+#: second, and holds what is meant for it: a host that said nothing yet is heard out until then, or
+#: one lost packet would hide all of it.
+LINGER_NS: Final = 1_200_000_000
+#: Probes whose answers are counted again and again while hosts are heard out.
+COUNTED_MAX: Final = 1 << 20
 #: How often the caller hears how far it is, whatever was found.
 TICK_NS: Final = 100_000_000
 #: Sends that were taken by no link in a row before we say so.
@@ -75,6 +81,7 @@ class PacketSweep:
                 self._poll.register(link.fileno(), select.POLLIN)
         self._ticked = 0
         self._received = 0
+        self._sent_ns = 0
 
     def run(self) -> None:
         """Ask until everything is answered or given up, or until stopped."""
@@ -88,8 +95,21 @@ class PacketSweep:
                 wait = self._sweep.deadline(now) - now
                 self._hear(min(max(wait, 0), NAP_NS))
             self._tick()
+        if self._whole_hosts:
+            self._hear_out()
         self._hear(0)
         self._tell(Answers.none())
+
+    def _hear_out(self) -> None:
+        """Wait for hosts of which nothing was heard; what is known of the others is settled."""
+        until = self._sent_ns + LINGER_NS
+        while (left := until - Clock.now()) > 0 and not self._stop.is_set() and self._some_silent():
+            self._hear(min(left, NAP_NS))
+            self._tick()
+
+    def _some_silent(self) -> bool:
+        size = self._kind.space.size
+        return size > COUNTED_MAX or not bool(self._sweep.is_answered(np.arange(size)).all())
 
     def _send(self, emission: Emission) -> None:
         batch = self._kind.build(emission.index, emission.try_no)
@@ -105,7 +125,8 @@ class PacketSweep:
                     if stuck > STUCK_MAX:
                         raise PeerError("the interface takes no frames any more")
                     self._hear(1_000_000)
-        self._sweep.sent_batch(emission, start, Clock.now())
+        self._sent_ns = Clock.now()
+        self._sweep.sent_batch(emission, start, self._sent_ns)
 
     def _hear(self, wait_ns: int) -> None:
         if len(self._links) > 1 and wait_ns:
