@@ -1,4 +1,4 @@
-"""What a web server's front page shows: title, redirect, headers that protect browsers."""
+"""What a web server's front page shows: title, redirect, protective headers, cookies."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ PROTECTIVE: Final = {
 }
 """Headers by which a site asks browsers to be careful."""
 TEXT_MAX: Final = 200
+COOKIES_MAX: Final = 8
 
 
 @check("http-page", services=("http",), octets=512 << 10)
 def http_page(place: Place) -> Script:
-    """Read the front page's title, where it leads, and which protective headers it lacks."""
+    """Read the front page's title, where it leads, what protects browsers and what does not."""
     answer = Answer((yield Say(get(place, "/"), enough=whole)))
     if answer.status == 0:
         return []
@@ -40,17 +41,15 @@ def http_page(place: Place) -> Script:
                   and (place.secure or not key.startswith("strict"))]
         if wanted:
             told.append(Told(f"headers it does without: {', '.join(wanted)}"))
-    return told
+    return told + _cookies(answer, secure=place.secure)
 
 
-@check("http-cookies", services=("http",), octets=512 << 10)
-def http_cookies(place: Place) -> Script:
-    """Look whether session cookies are kept from scripts and from plain connections."""
+def _cookies(answer: Answer, *, secure: bool) -> list[Told]:
+    """Return the cookies that scripts may read, or that travel on plain connections too."""
     told = []
-    answer = Answer((yield Say(get(place, "/"), enough=whole)))
-    for value in headers_of(answer.head, "set-cookie")[:8]:
+    for value in headers_of(answer.head, "set-cookie")[:COOKIES_MAX]:
         parts = [part.strip().lower() for part in value.split(";")]
-        lacks = [name for name in ("HttpOnly", *(["Secure"] if place.secure else []))
+        lacks = [name for name in ("HttpOnly", *(["Secure"] if secure else []))
                  if name.lower() not in parts]
         name = decode(value.partition("=")[0].encode("latin-1"))[:60]
         if lacks:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from portulan.ident.checks.http_page import http_cookies, http_page
+from portulan.ident.checks.http_page import http_page
 
 from .places import page, place, tell, texts
 
@@ -32,7 +32,7 @@ def test_what_is_no_http_tells_nothing():
 
 def test_cookies_without_protection_are_named():
     headers = ["Set-Cookie: sid=1; Path=/", "Set-Cookie: ok=2; HttpOnly; Secure"]
-    assert texts(tell(http_cookies, place("http", tls=True), page(headers=headers))) == [
+    assert texts(tell(http_page, place("http", tls=True), page(headers=headers))) == [
         "cookie sid without HttpOnly and Secure"]
-    assert texts(tell(http_cookies, place("http"), page(headers=headers))) == [
+    assert texts(tell(http_page, place("http"), page(headers=headers))) == [
         "cookie sid without HttpOnly"]
