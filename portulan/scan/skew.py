@@ -81,14 +81,17 @@ class Skew:
     def _ended(self, host: int, asked: int) -> bool:
         """Tell whether all refusals of a host came among the first it was asked, beyond chance.
 
-        The chance that so many of so many are among the first is hypergeometric.
+        The chance that so many of so many are among the first is hypergeometric. But how many were
+        asked before the last refusal is only guessed from its place, and a host's probes are not
+        spread evenly: so many random places must be below that one, too.
         """
         left, chance = asked, 0.0
         for count, highest in zip(
             self._count[:, host].tolist(), self._highest[:, host].tolist(), strict=True
         ):
             first = min(max(round(highest * left), count), left)
-            chance += _log_choose(first, count) - _log_choose(left, count)
+            ordered = _log_choose(first, count) - _log_choose(left, count)
+            chance += max(ordered, count * math.log(highest) if highest > 0 else ordered)
             left -= count
         # Few silent ports are soon asked again: a false alarm costs less than a false verdict.
         doubt = max(self._doubt, FEW * self._doubt / (1 + left))
