@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
-
-import msgspec
+from collections.abc import Iterator, Sequence
 
 from portulan.drive.checking import Checking, Found, Visit
 from portulan.drive.clock import Clock
 from portulan.drive.discovering import Steps
+from portulan.drive.followup import FollowUp
 from portulan.drive.identifying import Aim
 from portulan.drive.plan import Plan
 from portulan.drive.step import Step
@@ -16,7 +15,7 @@ from portulan.ident.checks import Check, Place
 from portulan.record import AnyEvent, End, Host, Note, Service
 
 
-class CheckingJob:
+class CheckingJob(FollowUp):
     """A job whose named services are looked at before its end.
 
     `known` are events of an earlier run of the same job: what a check told is not asked again.
@@ -25,44 +24,11 @@ class CheckingJob:
     def __init__(
         self, job: Steps, plan: Plan, checks: Sequence[Check], known: Sequence[AnyEvent] = (),
     ) -> None:
-        self._job, self._plan, self._checks = job, plan, checks
+        self._checks = checks
         self._services: dict[tuple[str, int, str], Service] = {}
         self._done: set[tuple[str, int, str, str]] = set()
         self._names: dict[str, str] = {}
-        self._under_way: Checking | None = None
-        self._began = Clock.now()
-        for event in known:
-            self._note(event)
-
-    @property
-    def stopped(self) -> bool:
-        """Whether `stop` was called."""
-        return self._job.stopped
-
-    def stop(self) -> None:
-        """End soon, with what is known."""
-        self._job.stop()
-        if self._under_way is not None:
-            self._under_way.stop()
-
-    def steps(self) -> Generator[Step, None, None]:
-        """Yield the job's steps, and what checks tell before the `end` event."""
-        steps = self._job.steps()
-        try:
-            for step in steps:
-                for event in step.events:
-                    self._note(event)
-                end = next((each for each in step.events if isinstance(each, End)), None)
-                if end is None or end.reason != "done":
-                    yield step
-                    continue
-                yield from self._check()
-                yield Step([
-                    self._ended(each) if isinstance(each, End) else each for each in step.events])
-        finally:
-            if self._under_way is not None:
-                self._under_way.stop()
-            steps.close()
+        super().__init__(job, plan, known)
 
     def _note(self, event: AnyEvent) -> None:
         if isinstance(event, Service):
@@ -71,12 +37,6 @@ class CheckingJob:
             self._done.add((event.addr, event.port, event.protocol, event.check))
         elif isinstance(event, Host) and event.names:
             self._names[event.addr] = event.names[0]
-
-    def _ended(self, end: End) -> End:
-        """Return the end, with the time of the checks in it."""
-        return msgspec.structs.replace(
-            end, reason="interrupted" if self.stopped else end.reason,
-            elapsed_s=round((Clock.now() - self._began) / 1e9, 3))
 
     def _visits(self) -> Iterator[Visit]:
         zones, now_s = self._plan.ways.zones(), Clock.unix() / 1e9
@@ -90,9 +50,9 @@ class CheckingJob:
                 place = Place(service, aim.host, now_s)
                 yield Visit(place, aim.address, checks, aim.name, interface)
 
-    def _check(self) -> Iterator[Step]:
-        self._under_way = Checking(self._visits())
-        for found in self._under_way.found():
+    def _work(self, end: End) -> Iterator[Step]:
+        self._under_way = checking = Checking(self._visits())
+        for found in checking.found():
             if events := list(notes_of(found)):
                 yield Step(events)
 

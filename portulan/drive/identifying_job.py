@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, Literal
 
 import msgspec
 
 from portulan.drive.clock import Clock
 from portulan.drive.discovering import Steps
+from portulan.drive.followup import FollowUp
 from portulan.drive.identifying import DIALOGUES_MAX, Aim, Identification, Limits
 from portulan.drive.identifying_events import service_event
 from portulan.drive.plan import Plan
@@ -24,51 +25,17 @@ PACKETS_A_SECOND: Final = 40
 PROGRESS_NS: Final = 1_000_000_000
 
 
-class Identifying:
+class Identifying(FollowUp):
     """A job whose open ports get `service` events before its end.
 
     `known` are events of an earlier run of the same job: what it named is not asked again.
     """
 
     def __init__(self, job: Steps, plan: Plan, known: Sequence[AnyEvent] = ()) -> None:
-        self._job, self._plan = job, plan
         self._ports: dict[tuple[str, int, str], Port] = {}
         self._named: set[tuple[str, int, str]] = set()
         self._names: dict[str, str] = {}
-        self._under_way: Identification | None = None
-        self._began = Clock.now()
-        for event in known:
-            self._note(event)
-
-    @property
-    def stopped(self) -> bool:
-        """Whether `stop` was called."""
-        return self._job.stopped
-
-    def stop(self) -> None:
-        """End soon, with what is known."""
-        self._job.stop()
-        if self._under_way is not None:
-            self._under_way.stop()
-
-    def steps(self) -> Generator[Step, None, None]:
-        """Yield the job's steps, and services before the `end` event."""
-        steps = self._job.steps()
-        try:
-            for step in steps:
-                for event in step.events:
-                    self._note(event)
-                end = next((each for each in step.events if isinstance(each, End)), None)
-                if end is None or end.reason != "done":
-                    yield step
-                    continue
-                yield from self._services(end)
-                yield Step([
-                    self._ended(each) if isinstance(each, End) else each for each in step.events])
-        finally:
-            if self._under_way is not None:
-                self._under_way.stop()
-            steps.close()
+        super().__init__(job, plan, known)
 
     def _note(self, event: AnyEvent) -> None:
         if isinstance(event, Port):
@@ -77,12 +44,6 @@ class Identifying:
             self._named.add((event.addr, event.port, event.protocol))
         elif isinstance(event, Host) and event.names:
             self._names[event.addr] = event.names[0]
-
-    def _ended(self, end: End) -> End:
-        """Return the end, with the time of naming in it."""
-        return msgspec.structs.replace(
-            end, reason="interrupted" if self.stopped else end.reason,
-            elapsed_s=round((Clock.now() - self._began) / 1e9, 3))
 
     def _aims(self) -> list[Aim]:
         zones = self._plan.ways.zones()
@@ -98,7 +59,7 @@ class Identifying:
                 and silent[port.addr] <= SILENT_ASKED_MAX))
         ]
 
-    def _services(self, end: End) -> Iterator[Step]:
+    def _work(self, end: End) -> Iterator[Step]:
         aims, request = self._aims(), self._plan.aim.request
         limits = Limits(
             host_timeout_s=request.host_timeout_s, interface=request.interface,

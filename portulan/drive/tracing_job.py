@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
-import msgspec
-
-from portulan.drive.clock import Clock
 from portulan.drive.discovering import Steps
+from portulan.drive.followup import FollowUp
 from portulan.drive.plan import Plan
 from portulan.drive.step import Step
 from portulan.drive.tracing import RATE_PPS, TraceOptions, trace
@@ -19,7 +17,7 @@ from portulan.record import AnyEvent, End, Hop, Host, Note, Port
 _SUITS: Final = {"open": 2, "closed": 1, "unfiltered": 1}
 
 
-class Tracing:
+class Tracing(FollowUp):
     """A job whose hosts get `hop` events before its end.
 
     A host with a TCP port that answered is asked by SYNs to it, which its firewall lets through;
@@ -28,37 +26,10 @@ class Tracing:
     """
 
     def __init__(self, job: Steps, plan: Plan, known: Sequence[AnyEvent] = ()) -> None:
-        self._job, self._plan = job, plan
         self._up: dict[str, Host] = {}
         self._ports: dict[str, tuple[int, int]] = {}
         self._done: set[str] = set()
-        self._began = Clock.now()
-        for event in known:
-            self._note(event)
-
-    @property
-    def stopped(self) -> bool:
-        """Whether `stop` was called."""
-        return self._job.stopped
-
-    def stop(self) -> None:
-        """End soon, with what is known."""
-        self._job.stop()
-
-    def steps(self) -> Generator[Step, None, None]:
-        """Yield the job's steps, and paths before the `end` event."""
-        steps = self._job.steps()
-        try:
-            for step in steps:
-                for event in step.events:
-                    self._note(event)
-                if not any(isinstance(e, End) and e.reason == "done" for e in step.events):
-                    yield step
-                    continue
-                yield from self._paths()
-                yield Step([self._ended(event) for event in step.events])
-        finally:
-            steps.close()
+        super().__init__(job, plan, known)
 
     def _note(self, event: AnyEvent) -> None:
         if isinstance(event, Host) and event.state == "up":
@@ -70,7 +41,7 @@ class Tracing:
             if rank > self._ports.get(event.addr, (0, 0)):
                 self._ports[event.addr] = rank
 
-    def _paths(self) -> Iterator[Step]:
+    def _work(self, end: End) -> Iterator[Step]:
         hosts = [addr for addr in self._up if addr not in self._done]
         ports = {addr: -self._ports[addr][1] for addr in hosts if addr in self._ports}
         request, rate = self._plan.aim.request, self._plan.aim.rate_pps
@@ -93,11 +64,3 @@ class Tracing:
             events.append(Host(
                 addr=host.addr, state=host.state, reason=host.reason, hops=last.ttl - 1))
         return events
-
-    def _ended(self, event: AnyEvent) -> AnyEvent:
-        """Return the end with the time of tracing in it, and as cut off if it was stopped."""
-        if not isinstance(event, End):
-            return event
-        return msgspec.structs.replace(
-            event, reason="interrupted" if self.stopped else event.reason,
-            elapsed_s=round((Clock.now() - self._began) / 1e9, 3))
