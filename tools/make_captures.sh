@@ -8,7 +8,8 @@
 set -eu
 out=$(realpath -m "${1:?usage: make_captures.sh OUT.pcap}")
 if [ "${2:-}" != inside ]; then
-    exec unshare --net --mount -- "$0" "$out" inside
+    # In a process namespace of its own, whose end is the end of all that was started.
+    exec unshare --net --mount --pid --fork --kill-child --mount-proc -- "$0" "$out" inside
 fi
 PATH=$PATH:/usr/sbin:/sbin
 folder=$(mktemp -d)
