@@ -41,6 +41,8 @@ def _text(*names: str) -> tuple[Column, ...]:
 
 ROWS_LOOKED_AT = 2_000_000_000
 """Values that DuckDB looks at to type a column: all of them, 0.7 us each."""
+ROWS_ALIKE = 1_000
+"""Rows whose values tell the types of columns that hold one kind of value; DuckDB's own number."""
 
 # Numbers are wider than their protocols need: a journal may come from anywhere, and a port of
 # 70000 in it must be seen in the table, not stop it.
@@ -160,7 +162,10 @@ def write_parquet(findings: Findings, files: Mapping[TableName, Path]) -> None:
         for table, path in files.items():
             temporary = temporary_beside(path)
             try:
-                _load(connection, table, columns(findings, table))
+                made = columns(findings, table)
+                looked = ROWS_LOOKED_AT if _some_empty(table, made) else ROWS_ALIKE
+                connection.execute(f"SET pandas_analyze_sample = {looked}")
+                _load(connection, table, made)
                 connection.execute(
                     f"COPY {table} TO {_quoted(temporary)} (FORMAT parquet)"
                 )
@@ -170,6 +175,17 @@ def write_parquet(findings: Findings, files: Mapping[TableName, Path]) -> None:
             finally:
                 with suppress(OSError):
                     temporary.unlink()
+
+
+def _some_empty(table: TableName, made: Columns) -> bool:
+    """Tell whether a sample might not see all: lists of which some are empty, maps of any keys."""
+    for column in TABLES[table]:
+        if column.dtype is object and column.sql != "VARCHAR":
+            filled = sum(map(bool, made[column.name].tolist()))
+            all_alike = len(made[column.name]) if column.sql.endswith("[]") else 0
+            if filled not in (0, all_alike):
+                return True
+    return False
 
 
 def query(
