@@ -54,8 +54,8 @@ class Rows:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class TcpReplies(Rows):
-    """TCP segments: who sent them, and what they say."""
+class PortReplies(Rows):
+    """Packets of a protocol that has ports: who sent them, from which port to which of ours."""
 
     row: Index
     family: NDArray[np.uint8]
@@ -63,15 +63,9 @@ class TcpReplies(Rows):
     lo: Word
     sport: NDArray[np.uint16]
     dport: NDArray[np.uint16]
-    seq: Word
-    ack: Word
-    flags: NDArray[np.uint8]
-    window: NDArray[np.uint16]
-    ttl: NDArray[np.uint8]
-    time_ns: Index
 
     def asked(self, protocol: int) -> Probes:
-        """Return the probes that these segments would answer."""
+        """Return the probes that these packets would answer."""
         return Probes(
             self.family, self.hi, self.lo, self.sport,
             np.full(len(self.row), protocol, np.uint8),
@@ -79,50 +73,36 @@ class TcpReplies(Rows):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class UdpReplies(Rows):
+class TcpReplies(PortReplies):
+    """TCP segments: who sent them, and what they say."""
+
+    seq: Word
+    ack: Word
+    flags: NDArray[np.uint8]
+    window: NDArray[np.uint16]
+    ttl: NDArray[np.uint8]
+    time_ns: Index
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class UdpReplies(PortReplies):
     """UDP datagrams: who sent them, where their payload lies, how long it is."""
 
-    row: Index
-    family: NDArray[np.uint8]
-    hi: Word
-    lo: Word
-    sport: NDArray[np.uint16]
-    dport: NDArray[np.uint16]
     ttl: NDArray[np.uint8]
     time_ns: Index
     at: Index
     size: Index
 
-    def asked(self) -> Probes:
-        """Return the probes that these datagrams would answer."""
-        return Probes(
-            self.family, self.hi, self.lo, self.sport,
-            np.full(len(self.row), IpProtocol.UDP, np.uint8),
-        )
-
 
 @dataclass(frozen=True, slots=True, eq=False)
-class SctpReplies(Rows):
+class SctpReplies(PortReplies):
     """SCTP packets: who sent them, their verification tag, type and flags of their first chunk."""
 
-    row: Index
-    family: NDArray[np.uint8]
-    hi: Word
-    lo: Word
-    sport: NDArray[np.uint16]
-    dport: NDArray[np.uint16]
     tag: Word
     chunk: NDArray[np.uint8]
     flags: NDArray[np.uint8]
     ttl: NDArray[np.uint8]
     time_ns: Index
-
-    def asked(self) -> Probes:
-        """Return the probes that these packets would answer."""
-        return Probes(
-            self.family, self.hi, self.lo, self.sport,
-            np.full(len(self.row), IpProtocol.SCTP, np.uint8),
-        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -89,7 +89,7 @@ class SctpKind:
         try_no = sctp.dport.astype(np.int64) - self._sport + 1
         fits = (accept | (sctp.chunk == ABORT)) & (try_no >= 1) & (try_no <= TRIES_MAX)
         sctp, try_no, accept = sctp.take(fits), try_no[fits], accept[fits]
-        probes = sctp.asked()
+        probes = sctp.asked(SCTP_NUMBER)
         index = find(self.space, probes)
         ours = (index >= 0) & (sctp.tag == self._tag(probes, sctp.dport))
         return Answers.of(

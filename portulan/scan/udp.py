@@ -135,7 +135,7 @@ class UdpKind:
         try_no = udp.dport.astype(np.int64) - self._sport + 1
         fits = (try_no >= 1) & (try_no <= TRIES_MAX)
         udp, try_no = udp.take(fits), try_no[fits]
-        probes = udp.asked()
+        probes = udp.asked(UDP_NUMBER)
         index = find(self.space, probes)
         if (index < 0).any():
             probes = _from_aside(heard, udp, probes, index < 0)
