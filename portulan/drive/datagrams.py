@@ -7,7 +7,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from portulan.drive.packets import PacketSweep, Report
+from portulan.drive.packets import Report
+from portulan.drive.socket_sweep import SocketSweep
 from portulan.link.udp_sockets import UdpSocketsLink
 from portulan.scan.paths import Paths, Via
 from portulan.scan.sweep import Sweep
@@ -26,21 +27,12 @@ def datagram_kind(space: Space, *, key: Key, sport: int) -> UdpKind:
     return UdpKind(space, paths, key=key, sport=sport, errors_proven=True)
 
 
-class DatagramSweep:
+class DatagramSweep(SocketSweep):
     """Drives one machine over datagram sockets."""
 
     def __init__(
         self, sweep: Sweep, kind: UdpKind, *, report: Report, stop: threading.Event,
         zones: Mapping[str, int], interface: str = "",
     ) -> None:
-        self._link = UdpSocketsLink(interface=interface, zones=zones)
-        self._packets = PacketSweep(
-            sweep, kind, [(interface, self._link)], report=report, stop=stop)
-
-    def run(self) -> None:
-        """Ask until everything is answered or given up, or until stopped."""
-        self._packets.run()
-
-    def close(self) -> None:
-        """Close the sockets."""
-        self._link.close()
+        link = UdpSocketsLink(interface=interface, zones=zones)
+        super().__init__(sweep, kind, link, report=report, stop=stop, interface=interface)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 
-from portulan.drive.packets import PacketSweep, Report
+from portulan.drive.packets import Report
+from portulan.drive.socket_sweep import SocketSweep
 from portulan.link.ping_sockets import PingSocketsLink
 from portulan.scan.paths import Paths, Via
 from portulan.scan.ping import PingKind
@@ -20,21 +21,12 @@ def echo_kind(space: Space, family: int, *, key: Key, contact: str) -> PingKind:
         space, Paths((Via(0, family, 0),)), key=key, sport=0, contact=contact.encode())
 
 
-class EchoSweep:
+class EchoSweep(SocketSweep):
     """Drives one machine over ping sockets."""
 
     def __init__(
         self, sweep: Sweep, kind: PingKind, *, report: Report, stop: threading.Event,
         zones: Mapping[str, int], interface: str = "",
     ) -> None:
-        self._link = PingSocketsLink(interface=interface, zones=zones)
-        self._packets = PacketSweep(
-            sweep, kind, [(interface, self._link)], report=report, stop=stop)
-
-    def run(self) -> None:
-        """Ask until everything is answered or given up, or until stopped."""
-        self._packets.run()
-
-    def close(self) -> None:
-        """Close the sockets."""
-        self._link.close()
+        link = PingSocketsLink(interface=interface, zones=zones)
+        super().__init__(sweep, kind, link, report=report, stop=stop, interface=interface)
